@@ -1,0 +1,1 @@
+"""Toward a goal: wishes in, ranked candidates out."""

@@ -1,0 +1,1 @@
+"""How it is made: generator families behind one interface."""

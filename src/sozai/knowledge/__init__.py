@@ -1,0 +1,1 @@
+"""What must be true: rules as data, each with a verdict."""

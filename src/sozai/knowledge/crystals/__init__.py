@@ -1,0 +1,1 @@
+"""What must be true of a crystal: rules, wishes and element data."""

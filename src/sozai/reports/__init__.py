@@ -1,0 +1,1 @@
+"""One HTML file a person can read, with no network."""

@@ -1,0 +1,1 @@
+"""Which survive: a funnel of counted stages."""

@@ -1,0 +1,1 @@
+"""Safe to use and share: provenance, hashes, resource cost."""
