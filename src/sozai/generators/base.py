@@ -1,0 +1,56 @@
+"""What every generator is: one interface, whatever its family."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from sozai.materials.crystal import Crystal
+
+Progress = Callable[[int, int, str], None]
+"""``on_progress(done, total, note)``."""
+
+
+class Generator(ABC):
+    """A generator of materials.
+
+    The four verbs are the same for all: ``fit`` on data, ``sample`` new materials, ``save`` to a folder,
+    ``load`` from it. Settings go into the constructor; conditions go into ``given``.
+    """
+
+    name: ClassVar[str]
+    """Name in the catalog, e.g. ``"wyckoff-gpt"``."""
+
+    @abstractmethod
+    def sample(
+        self, count: int, given: Any = None, seed: int = 0, on_progress: Progress | None = None
+    ) -> list[Crystal]:
+        """Draw ``count`` materials that fulfil ``given``, deterministically for a seed.
+
+        Args:
+            count: how many; fewer come back only when the wish leaves too few possibilities.
+            given: a ``CrystalWish`` (exact conditions and targets), or ``None``.
+            seed: same seed, same result.
+            on_progress: called with (done, total, note).
+
+        Raises:
+            UserError: the wish cannot be met by this generator; the message says why.
+        """
+
+    def fit(self, data: Any, on_progress: Progress | None = None, **settings: Any) -> Self:
+        """Learn from data. Generators that learn nothing return themselves."""
+        return self
+
+    def save(self, folder: Path | str) -> None:
+        """Write weights (safetensors) and settings (JSON) to a folder; nothing for generators without."""
+
+    @classmethod
+    def load(cls, folder: Path | str | None = None) -> Self:
+        """Read what ``save`` wrote; without a folder, what ships with sozai."""
+        return cls()
+
+    def card(self) -> dict[str, Any]:
+        """What a run records about the generator: name, settings, hash of the weights, data and licence."""
+        return {"name": self.name}
