@@ -136,7 +136,7 @@ def _archive(path: Path, name: str, wanted: Callable[[str], bool]) -> Iterator[S
 def _zip(path: Path, name: str, wanted: Callable[[str], bool], others: list[str]) -> Iterator[Source | Problem]:
     with zipfile.ZipFile(path) as archive:
         total = 0
-        for info in sorted(archive.infolist(), key=lambda info: info.filename):
+        for info in archive.infolist():  # in the archive's order: write_crystals keeps that of the run
             where = f"{name}/{info.filename}"
             if info.is_dir():
                 continue
