@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 BOND_FACTOR = 1.25
 """Two atoms count as bonded up to this multiple of the sum of their covalent radii."""
 
+_LEAST_CUTOFF = 4.0
+# Limits on time and memory; a real crystal comes nowhere near them, one with a collapsed cell would.
 _MOST_PAIRS = 2_000_000
 _MOST_IMAGES = 4_000
 
@@ -58,20 +60,20 @@ class Contacts:
         return self.distances <= factor * (radii[self.first] + radii[self.second])
 
 
-def find_contacts(structure: Structure, numbers: list[int], cutoff: float | None = None) -> Contacts:
+def find_contacts(structure: Structure, numbers: list[int], at_least: float = 0.0) -> Contacts:
     """Pairs of atoms within a cutoff, periodic images included.
 
     Args:
         structure: an ordered structure.
         numbers: atomic number of each site.
-        cutoff: angstrom; by default enough for every bond between the elements present.
+        at_least: least cutoff (angstrom); the cutoff is also enough for every bond between the elements present.
     """
     from pymatgen.core import Lattice
     from pymatgen.optimization.neighbors import find_points_in_spheres
 
     species = np.asarray(numbers)
     radii = covalent_radii()[np.unique(species)]
-    wanted = cutoff if cutoff is not None else max(BOND_FACTOR * 2 * float(np.nanmax([*radii, 1.5])), 4.0)
+    wanted = max(BOND_FACTOR * 2 * float(np.nanmax([*radii, 0.0])), _LEAST_CUTOFF, at_least)
     matrix = np.array(structure.lattice.matrix, dtype=float)
     fractional = np.asarray(structure.frac_coords, dtype=float)
     if _images(matrix, wanted) > _MOST_IMAGES:

@@ -39,6 +39,16 @@ def least_distances(
     return least
 
 
+def greatest_least_distance(
+    numbers: Sequence[int], factor: float, factor_non_metals: float, pairs: Mapping[str, float]
+) -> float:
+    """The greatest of the least distances (angstrom) between the elements of a structure: how far one must look."""
+    species = np.unique(numbers)
+    one, other = (grid.ravel() for grid in np.meshgrid(species, species))
+    least = least_distances(one, other, factor, factor_non_metals, pairs)
+    return float(np.nanmax([*least, 0.0]))
+
+
 def interatomic_distances(
     contacts: Contacts,
     factor: float = 0.70,
@@ -73,6 +83,9 @@ def interatomic_distances(
             f"({int(close.sum()) // 2} such contacts in the cell). Move them apart or enlarge the cell."
         )
         return Verdict(rule, False, message, float(shortfall[worst]), unit, severity)
+    if contacts.cutoff < greatest_least_distance(numbers.tolist(), factor, factor_non_metals, pairs or {}):
+        message = f"Not judged beyond {contacts.cutoff:.2f} angstrom: the cell has too many atoms."
+        return Verdict(rule, None, message, unit=unit, severity=severity)
     blank = sorted({SYMBOLS[number - 1] for number in numbers if np.isnan(covalent_radii()[number])})
     if blank:
         message = f"Not judged for {', '.join(blank)}: no covalent radius is known."

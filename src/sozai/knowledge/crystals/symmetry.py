@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def find_symmetry(structure: Structure, numbers: Sequence[int], tolerance: float
     """Space group and primitive cell of a structure (spglib; Togo et al., Sci. Technol. Adv. Mater. Meth. 2024)."""
     import spglib
 
-    cell = (structure.lattice.matrix, np.asarray(structure.frac_coords) % 1.0, np.asarray(numbers))
+    cell: Any = (structure.lattice.matrix, np.asarray(structure.frac_coords) % 1.0, np.asarray(numbers))
     try:
         dataset = spglib.get_symmetry_dataset(cell, symprec=tolerance)
     except Exception:  # newer releases of spglib raise where older ones return None
