@@ -22,7 +22,6 @@ app = typer.Typer(
         "Every command has [bold]--help[/bold] with examples and [bold]--json[/bold] for programs. "
         "Exit code 0: done; 2: something to mend, told in one sentence; 130: stopped by Ctrl-C."
     ),
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -36,13 +35,15 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None and (text := context.get_help()):
+        print(text)  # typer itself prints the help where rich is there, and returns nothing
 
 
 add_command(app, check.check, *check.EXAMPLES)

@@ -204,6 +204,7 @@ def _as_user_error(error: Exception) -> UserError | None:
         command = getattr(context, "command_path", "sozai") or "sozai"
         message = " ".join(str(error.format_message()).split())
         message = re.sub(r"\. Did you mean (.*)\?$", r" (did you mean \1?)", message)
+        message = re.sub(r"\(Possible options: (.*)\)$", r"(did you mean \1?)", message)
         return UserError(message[:1].lower() + message[1:], mend=f"'{command} --help' tells how to use it")
     if isinstance(error, ModuleNotFoundError) and (extra := _EXTRAS.get((error.name or "").split(".")[0])):
         return UserError(
