@@ -1,0 +1,1 @@
+"""Networks, all called the same way: (x, condition, mask)."""

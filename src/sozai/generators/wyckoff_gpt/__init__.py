@@ -1,0 +1,1 @@
+"""wyckoff-gpt: an autoregressive transformer over Wyckoff sites."""

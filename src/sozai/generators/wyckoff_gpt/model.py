@@ -1,0 +1,254 @@
+"""wyckoff-gpt: the generator around the network (fit, sample, save, load)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from sozai.errors import UserError
+from sozai.generators.base import Generator, Progress
+from sozai.generators.realize import realize_many
+from sozai.generators.train import device_of, train
+from sozai.generators.wyckoff_gpt.dataset import WyckoffDataset
+from sozai.generators.wyckoff_gpt.network import WyckoffNetwork
+from sozai.generators.wyckoff_gpt.planner import WishPlanner
+from sozai.generators.wyckoff_gpt.sampling import DrawnGene, draw
+from sozai.knowledge.crystals.wish import CrystalWish
+from sozai.materials.crystal import Crystal
+from sozai.materials.wyckoff import WyckoffCrystal
+
+BATCH = 256
+PATIENCE = 6
+"""Batches without a new gene after which a narrow wish counts as exhausted."""
+
+
+class WyckoffGPT(Generator):
+    """Autoregressive transformer over Wyckoff sites.
+
+    It draws a gene (space group, elements on Wyckoff positions) token by token under hard masks, then gives
+    it coordinates and a cell from the nearest known material on the same positions, or random ones.
+    After WyFormer (N. Kazeev et al., ICML 2025, arXiv 2503.02407) and CrystalFormer (Z. Cao et al.,
+    arXiv 2403.15734).
+
+    Args:
+        network: a fitted network, or ``None`` to be fitted.
+        settings: what ``save`` keeps beside the weights: known elements, largest cell, card of the data.
+        temperature: 1 keeps the learned distribution.
+        guidance: weight of classifier-free guidance for targets.
+    """
+
+    name = "wyckoff-gpt"
+
+    def __init__(
+        self,
+        network: WyckoffNetwork | None = None,
+        settings: Mapping[str, Any] | None = None,
+        temperature: float = 1.0,
+        guidance: float = 2.0,
+    ):
+        self.network = network
+        self.settings = dict(settings or {})
+        self.temperature = temperature
+        self.guidance = guidance
+
+    def fit(
+        self,
+        data: Iterable[tuple[WyckoffCrystal, dict[str, Any]]],
+        on_progress: Progress | None = None,
+        *,
+        folder: Path | str = "run/wyckoff-gpt",
+        max_atoms: int = 20,
+        epochs: int = 60,
+        batch_size: int = 128,
+        width: int = 128,
+        layers: int = 3,
+        dropout: float = 0.15,
+        learning_rate: float = 2e-3,
+        held_out: float = 0.05,
+        seed: int = 0,
+        device: str = "auto",
+        max_seconds: float = float("inf"),
+        card: Mapping[str, Any] | None = None,
+        **_: Any,
+    ) -> Self:
+        """Train on Wyckoff forms with their properties; goes on from the checkpoint in ``folder``.
+
+        Args:
+            data: ``(crystal, properties)``; properties are keys of ``knowledge.crystals.wish.TARGETS``.
+            held_out: share of the rows kept for early stopping.
+
+        Raises:
+            UserError: too few crystals to learn from, or a loss that is not finite.
+        """
+        rows = [(crystal, properties) for crystal, properties in data if crystal.gene.n_atoms <= max_atoms]
+        if len(rows) < 50:
+            raise UserError(
+                f"only {len(rows)} crystals of up to {max_atoms} atoms to learn from",
+                "training data",
+                "give at least 50, or use --generator substitution, which needs no training",
+            )
+        dataset = WyckoffDataset.from_crystals(rows)
+        order = np.random.default_rng(seed).permutation(len(dataset))
+        cut = max(10, int(held_out * len(dataset)))
+        validation, training = dataset.subset(order[:cut]), dataset.subset(order[cut:])
+        torch.manual_seed(seed)
+        self.network = WyckoffNetwork(width=width, layers=layers, dropout=dropout)
+        log = train(
+            self.network,
+            lambda source: training.epoch(source, batch_size),
+            validation.in_order,
+            Path(folder),
+            epochs=epochs,
+            learning_rate=learning_rate,
+            seed=seed,
+            device=device,
+            max_seconds=max_seconds,
+            on_progress=on_progress,
+        )
+        elements = sorted({site.element for crystal, _ in rows for site in crystal.sites})
+        units: dict[int, float] = {}
+        for crystal, _ in rows:
+            divisor = int(np.gcd.reduce(list(crystal.gene.counts.values())))
+            units[divisor] = units.get(divisor, 0) + 1 / len(rows)
+        self.settings = {
+            "elements": elements,
+            "max_atoms": max_atoms,
+            "units": {str(key): round(value, 5) for key, value in sorted(units.items())},
+            "crystals": len(rows),
+            "seed": seed,
+            "epochs": len(log["epochs"]),
+            "best_epoch": log["best_epoch"],
+            "held_out_nats": log["best_held_out"],
+            "seconds": round(log["seconds"]),
+            "interrupted": log["interrupted"],
+            **(card or {}),
+        }
+        self.save(folder)
+        return self
+
+    def sample_genes(
+        self, count: int, given: CrystalWish | None = None, seed: int = 0, distinct: bool = True
+    ) -> list[DrawnGene]:
+        """Draw genes; with ``distinct`` no gene twice, and fewer when a narrow wish runs out.
+
+        Raises:
+            UserError: the wish cannot be met, or needs larger cells than the network knows.
+        """
+        network = self._fitted()
+        wish = given or CrystalWish.of(max_atoms=self.settings["max_atoms"])
+        plan = WishPlanner(wish, frozenset(self.settings["elements"]))
+        rng = torch.Generator().manual_seed(seed)
+        prior = {int(units): weight for units, weight in self.settings.get("units", {}).items()}
+        drawn: list[DrawnGene] = []
+        seen: set = set()
+        idle = 0
+        while len(drawn) < count and idle < PATIENCE:
+            batch = draw(network, plan, min(BATCH, max(32, count)), rng, self.temperature, self.guidance, prior)
+            before = len(drawn)
+            for gene in batch:
+                if not distinct or gene.gene not in seen:
+                    seen.add(gene.gene)
+                    drawn.append(gene)
+            idle = 0 if len(drawn) > before else idle + 1
+        return drawn[:count]
+
+    def sample(
+        self,
+        count: int,
+        given: CrystalWish | None = None,
+        seed: int = 0,
+        on_progress: Progress | None = None,
+        distinct: bool = True,
+        processes: int = 1,
+    ) -> list[Crystal]:
+        """Draw crystals (see the base class); genes for which no crystal can be built are left out."""
+        drawn = self.sample_genes(count, given, seed, distinct)
+        return self.build(drawn, seed, on_progress, processes)
+
+    def build(
+        self, drawn: list[DrawnGene], seed: int = 0, on_progress: Progress | None = None, processes: int = 1
+    ) -> list[Crystal]:
+        """Give genes coordinates and cells; those that cannot be built are left out (``provenance`` says none)."""
+        built = realize_many(
+            [each.gene for each in drawn], seed=seed, novel=True, processes=processes, on_progress=on_progress
+        )
+        crystals = []
+        for number, (each, result) in enumerate(zip(drawn, built, strict=True)):
+            if result.crystal is None:
+                continue
+            crystals.append(
+                Crystal(
+                    id=f"wyckoff-gpt-{number:04d}",
+                    structure=result.crystal.to_structure(),
+                    provenance={
+                        "generator": self.name,
+                        "seed": seed,
+                        "gene": str(each.gene),
+                        "log_probability": round(each.log_probability, 3),
+                        **result.provenance,
+                    },
+                )
+            )
+        return crystals
+
+    def save(self, folder: Path | str) -> None:
+        """Write ``weights.safetensors`` (half precision) and ``settings.json``."""
+        network = self._fitted()
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        state = {
+            name: value.detach().cpu().to(torch.float16 if value.is_floating_point() else value.dtype).contiguous()
+            for name, value in network.state_dict().items()
+            if value.dtype != torch.bool
+        }
+        save_file(state, target / "weights.safetensors")
+        settings = {"network": network.settings, **self.settings}
+        (target / "settings.json").write_text(json.dumps(settings, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path | str | None = None, device: str = "auto", **options: Any) -> Self:
+        """Read a saved generator; without a folder, the one that ships with sozai.
+
+        Raises:
+            UserError: files are missing, damaged, or of another generator.
+        """
+        source = Path(str(files("sozai.generators.wyckoff_gpt") / "weights")) if folder is None else Path(folder)
+        try:
+            settings = json.loads((source / "settings.json").read_text())
+            state = load_file(source / "weights.safetensors")
+            network = WyckoffNetwork(**settings.pop("network"))
+            missing, unexpected = network.load_state_dict({k: v.float() for k, v in state.items()}, strict=False)
+        except FileNotFoundError as error:
+            raise UserError(
+                "there are no weights of wyckoff-gpt here", str(source), "train some with 'sozai train wyckoff-gpt'"
+            ) from error
+        except (SafetensorError, json.JSONDecodeError, KeyError, TypeError, RuntimeError, UnicodeDecodeError) as error:
+            raise UserError(
+                f"the weights cannot be read ({type(error).__name__})",
+                str(source),
+                "the files are damaged or of another generator: copy or train them again",
+            ) from error
+        if unexpected or any(not name.endswith("_mask") for name in missing):
+            raise UserError("the weights do not fit the settings beside them", str(source), "train them again")
+        network.eval().to(device_of(device))
+        settings["weights"] = hashlib.sha256((source / "weights.safetensors").read_bytes()).hexdigest()
+        return cls(network, settings, **options)
+
+    def card(self) -> dict[str, Any]:
+        """Name, sampling settings and what the weights were trained on."""
+        kept = {key: value for key, value in self.settings.items() if key not in ("elements", "units")}
+        return {"name": self.name, "temperature": self.temperature, "guidance": self.guidance, **kept}
+
+    def _fitted(self) -> WyckoffNetwork:
+        if self.network is None:
+            raise UserError("this wyckoff-gpt has not been fitted", mend="call fit, or WyckoffGPT.load()")
+        return self.network
