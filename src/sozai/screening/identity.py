@@ -1,0 +1,101 @@
+"""Which crystals are the same: unique within a set, novel against the known ones.
+
+Two crystals are the same when pymatgen's ``StructureMatcher`` maps them onto each other (parameters below;
+volumes scaled, primitive cells compared). The reduced formula is the cheap first key.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from sozai.materials.known import KnownMaterials, known_materials, reduced_formula
+
+if TYPE_CHECKING:
+    from pymatgen.analysis.structure_matcher import StructureMatcher
+    from pymatgen.core import Structure
+
+MATCHER = {"ltol": 0.2, "stol": 0.3, "angle_tol": 5.0}
+"""Tolerances of StructureMatcher: fractional length, site distance in units of (V/n)^(1/3), degrees."""
+
+
+@lru_cache(maxsize=1)
+def matcher() -> StructureMatcher:
+    """The matcher that all comparisons share."""
+    from pymatgen.analysis.structure_matcher import StructureMatcher
+
+    return StructureMatcher(**MATCHER, primitive_cell=True, scale=True)
+
+
+def counts_of(structure: Structure) -> dict[str, int]:
+    """Atoms by element in the cell."""
+    counts: dict[str, int] = defaultdict(int)
+    for site in structure:
+        counts[site.specie.symbol] += 1
+    return dict(counts)
+
+
+def formula_of(structure: Structure) -> str:
+    """Reduced formula, the first key."""
+    return reduced_formula(counts_of(structure))
+
+
+class Seen:
+    """Structures met so far; tells whether a new one is among them."""
+
+    def __init__(self) -> None:
+        self._by_formula: dict[str, list[tuple[str, Structure]]] = defaultdict(list)
+
+    def twin(self, identifier: str, structure: Structure) -> str | None:
+        """Id of an equal structure met before, else ``None`` (and this one is remembered)."""
+        others = self._by_formula[formula_of(structure)]
+        for name, other in others:
+            if matcher().fit(structure, other):
+                return name
+        others.append((identifier, structure))
+        return None
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The known material that is most like a crystal.
+
+    Attributes:
+        same: whether it is the same structure.
+    """
+
+    id: str
+    formula: str
+    space_group: int
+    same: bool
+    note: str
+
+
+class Novelty:
+    """Compares crystals with the known materials."""
+
+    def __init__(self, known: KnownMaterials | None = None):
+        self.known = known or known_materials()
+        self._structure = lru_cache(maxsize=4096)(self.known.structure)
+
+    def nearest(self, structure: Structure) -> Nearest | None:
+        """The same known material, else one of the same formula, else ``None``."""
+        rows = self.known.by_formula.get(formula_of(structure), [])
+        table = self.known.table
+        for row in rows:
+            if matcher().fit(structure, self._structure(row)):
+                return self._named(row, True, "the same structure")
+        if not rows:
+            return None
+        row = min(rows, key=lambda row: _missing_last(table["energy_above_hull"].iloc[row]))
+        return self._named(row, False, f"same formula, another structure ({len(rows)} known)")
+
+    def _named(self, row: int, same: bool, note: str) -> Nearest:
+        values = self.known.table.iloc[row]
+        return Nearest(str(values["id"]), str(values["formula"]), int(values["space_group"]), same, note)
+
+
+def _missing_last(value: float) -> float:
+    return float("inf") if value != value else float(value)
