@@ -81,12 +81,13 @@ def render_report(
         script=Markup(script),
         plotly=plotly,
         plotly_hash=plotly_hash,
-        result=result,
+        command=str(result.get("command") or ""),
         manifest_text=_pretty(manifest),
         settings=_settings(result, manifest),
         title=words.wish_title(result.get("wish") or {}),
         wish=words.wish_sentence(result.get("wish") or {}),
         verdict=words.verdict_sentence(result),
+        found=any(c.get("stability") in ("stable", "metastable") for c in candidates),
         facts=_facts(result, manifest),
         funnel=_funnel(result),
         funnel_wide=svg.funnel_svg(result, wide=True),
@@ -94,15 +95,28 @@ def render_report(
         cards=shown,
         rows=rows,
         reliability=_reliability(result),
-        calibration=result.get("calibration") or {},
-        rejected=rejected[:MAX_REJECTED],
+        calibration=_only(result.get("calibration") or {}, "data", "expected_calibration_error"),
+        rejected=[_only(item, "id", "formula", "stage", "reason") for item in rejected[:MAX_REJECTED]],
         rejected_total=len(rejected),
-        problems=list(result.get("problems") or []),
+        problems=[_only(item, "where", "reason", "mend") for item in result.get("problems") or []],
         near_hull=words.NEAR_HULL,
         two_theta=TWO_THETA,
         version=str(result.get("sozai") or ""),
     )
     return str(page)
+
+
+def _only(plain: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    """The named entries; one that is missing or null becomes ``""`` (``None`` for a verdict's ``passed``)."""
+    return {key: value if (value := plain.get(key)) is not None or key == "passed" else "" for key in keys}
+
+
+def _other(opinion: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The second potential's numbers, ``None`` where one is missing."""
+    if not opinion:
+        return {}
+    energies = {"energy": opinion.get("energy_per_atom"), "hull": opinion.get("energy_above_hull")}
+    return {"potential": str(opinion.get("potential") or "second potential"), **energies}
 
 
 def _script_hash(script: str) -> str:
@@ -121,7 +135,7 @@ def _packed_plotly() -> tuple[str, str]:
 
 def _row(candidate: Mapping[str, Any], position: int) -> dict[str, Any]:
     """What the table needs of a candidate; a value that is missing becomes ``None``."""
-    verdicts = [dict(verdict) for verdict in candidate.get("verdicts") or []]
+    verdicts = [_only(verdict, "rule", "passed", "message", "severity") for verdict in candidate.get("verdicts") or []]
     relaxation = candidate.get("relaxation") or {}
     before, after = relaxation.get("space_group_before"), relaxation.get("space_group_after")
     kept = relaxation.get("symmetry_kept", None if before is None or after is None else before == after)
@@ -142,9 +156,9 @@ def _row(candidate: Mapping[str, Any], position: int) -> dict[str, Any]:
         "opinion": words.second_opinion(candidate),
         "kept": kept,
         "converged": relaxation.get("converged"),
-        "passed": [v for v in verdicts if v.get("passed") is True],
-        "failed": [v for v in verdicts if v.get("passed") is False],
-        "unknown": [v for v in verdicts if v.get("passed") is None],
+        "passed": [v for v in verdicts if v["passed"] is True],
+        "failed": [v for v in verdicts if v["passed"] is False],
+        "unknown": [v for v in verdicts if v["passed"] is None],
     }
 
 
@@ -152,17 +166,17 @@ def _card(candidate: Mapping[str, Any], position: int) -> dict[str, Any]:
     """A row with everything its card shows, pictures included."""
     card = _row(candidate, position)
     provenance = dict(candidate.get("provenance") or {})
-    probability = card["probability"]
+    probability, nearest = card["probability"], candidate.get("nearest_known")
     card |= {
         "has_card": True,
         "energy": candidate.get("energy_per_atom"),
-        "other": candidate.get("second_opinion") or {},
+        "other": _other(candidate.get("second_opinion")),
         "stability_sentence": words.stability_sentence(candidate),
         "decomposition": words.decomposition_sentence(candidate),
         "gauge": svg.gauge_svg(probability) if probability is not None else "",
         "probability_sentence": words.probability_words(probability),
         "relaxation": words.relaxation_sentence(candidate.get("relaxation")),
-        "nearest": candidate.get("nearest_known"),
+        "nearest": nearest and _only(nearest, "id", "formula", "space_group", "note"),
         "properties": {k.replace("_", " "): _plain(v) for k, v in (candidate.get("properties") or {}).items()},
         "provenance": {k.replace("_", " "): _plain(v) for k, v in provenance.items() if v is not None},
         "scene": None, "picture": "", "cell": None, "diffraction": "", "diffraction_note": "", "cif": "",

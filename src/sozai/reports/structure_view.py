@@ -143,9 +143,7 @@ def _with_border_images(fractional: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     """Site index and whole-cell shift of every drawn atom: the cell's own and those on opposite faces."""
     owners, images = [], []
     for owner, coordinates in enumerate(fractional):
-        shifts = [
-            (0, 1) if value < _BORDER else (0, -1) if value > 1 - _BORDER else (0,) for value in coordinates
-        ]
+        shifts = [(0, 1) if value < _BORDER else (0, -1) if value > 1 - _BORDER else (0,) for value in coordinates]
         for shift in product(*shifts):
             owners.append(owner)
             images.append(shift)

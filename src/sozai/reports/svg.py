@@ -121,8 +121,8 @@ def funnel_svg(result: Mapping[str, Any], wide: bool = True, standalone: bool = 
     if not stages:
         return Markup("")
     largest = max(1, *(int(stage.get("count") or 0) for stage in stages))
-    row, bar = (62, 34) if wide else (66, 26)
-    width, left, room = (820, 208, 440) if wide else (440, 20, 400)
+    row, bar = (60, 36) if wide else (54, 22)
+    width, left, room = (660, 176, 350) if wide else (360, 4, 352)
     top = 18 if wide else 12
     centre = left + room / 2
     height = top * 2 + row * len(stages) - (row - bar) * wide
@@ -133,7 +133,7 @@ def funnel_svg(result: Mapping[str, Any], wide: bool = True, standalone: bool = 
         half = max(1.5, room * count / largest / 2)
         y = top + position * row + (0 if wide else 24)
         title, meaning = stage_words(str(stage.get("stage", "")))
-        if lower is not None:
+        if wide and lower is not None:
             y0 = y - row + bar
             points = (
                 f"{centre - lower:.1f},{y0} {centre + lower:.1f},{y0} {centre + half:.1f},{y} {centre - half:.1f},{y}"
@@ -146,17 +146,16 @@ def funnel_svg(result: Mapping[str, Any], wide: bool = True, standalone: bool = 
         fill = colour("good" if last else "accent")
         drawn = [f"<g><title>{escape(hint)}</title>"]
         drawn.append(
-            f'<rect x="{centre - half:.1f}" y="{y}" width="{2 * half:.1f}" height="{bar}" rx="4" '
-            f'style="fill:{fill}"/>'
+            f'<rect x="{centre - half:.1f}" y="{y}" width="{2 * half:.1f}" height="{bar}" rx="4" style="fill:{fill}"/>'
         )
         lost = sum(number for _, number in reasons)
         time = seconds_words(stage.get("seconds")) if stage.get("seconds") is not None else ""
         if wide:
-            drawn.append(text(left - 24, y + 15, title, 15, anchor="end", extra='font-weight="600"'))
-            drawn.append(text(left - 24, y + 31, time, 12, "soft", "end"))
-            drawn.append(text(left + room + 20, y + 15, f"{count:,}", 17, extra='font-weight="700"'))
+            drawn.append(text(left - 20, y + 16, title, 15, anchor="end", extra='font-weight="600"'))
+            drawn.append(text(left - 20, y + 33, time, 13, "soft", "end"))
+            drawn.append(text(left + room + 20, y + 16, f"{count:,}", 17, extra='font-weight="700"'))
             if lost:
-                drawn.append(text(left + room + 20, y + 32, f"{lost:,} fell out", 12, "soft"))
+                drawn.append(text(left + room + 20, y + 34, f"{lost:,} fell out", 13, "soft"))
         else:
             drawn.append(text(left, y - 6, title, 14, extra='font-weight="600"'))
             note = f"{count:,}" + (f"  ·  {lost:,} fell out" if lost else "") + (f"  ·  {time}" if time else "")

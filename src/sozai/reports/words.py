@@ -21,7 +21,7 @@ _TARGET_WORDS = {
 }
 
 
-def formula_html(formula: str) -> Markup:
+def formula_html(formula: object) -> Markup:
     """``Li3PS4`` with its numbers as subscripts; everything else escaped."""
     return Markup(re.sub(r"(?<=[A-Za-z)\]])(\d+(?:\.\d+)?)", r"<sub>\1</sub>", str(escape(formula))))
 
@@ -122,8 +122,10 @@ def verdict_sentence(result: Mapping[str, Any]) -> str:
     near = sum(c.get("stability") in ("stable", "metastable") for c in candidates)
     stable = sum(c.get("stability") == "stable" for c in candidates)
     unknown = sum(c.get("stability") == "unknown" for c in candidates)
-    end = f"{near} crystal{'' if near == 1 else 's'} within {NEAR_HULL} eV/atom of the hull" if near else (
-        "none within 0.1 eV/atom of the hull"
+    end = (
+        f"{near} crystal{'' if near == 1 else 's'} within {NEAR_HULL} eV/atom of the hull"
+        if near
+        else ("none within 0.1 eV/atom of the hull")
     )
     if stable:
         end += f", {stable} of them on or below it"

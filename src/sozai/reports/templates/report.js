@@ -141,30 +141,32 @@ function traces(scene) {
   return [...meshes, edges, names];
 }
 
-// Looks from where the flat picture does, as near as the structure's size on the screen allows.
+// Looks from where the flat picture does.
 const EYE = (() => { const e = [1, 0.42, 0.36], n = Math.hypot(...e); return e.map((v) => v / n); })();
+
+const FILL = 1.55; // fills about four fifths of the view
 
 function layout(scene, aspect) {
   const across = [-EYE[1], EYE[0], 0].map((v) => v / Math.hypot(EYE[0], EYE[1]));
   const dot = (p, q) => p[0] * q[0] + p[1] * q[1] + p[2] * q[2];
   let reach = 0, screen = 0;
   for (const atom of scene.atoms) {
-    const size = scene.elements[atom[3]].radius, side = Math.abs(dot(atom, across)), deep = dot(atom, EYE);
+    const radius = scene.elements[atom[3]].radius, side = Math.abs(dot(atom, across)), deep = dot(atom, EYE);
     const rise = Math.sqrt(Math.max(0, dot(atom, atom) - side * side - deep * deep));
-    reach = Math.max(reach, Math.hypot(atom[0], atom[1], atom[2]) + size);
-    screen = Math.max(screen, (side + size) / aspect, rise + size);
+    reach = Math.max(reach, Math.hypot(atom[0], atom[1], atom[2]) + radius);
+    screen = Math.max(screen, (side + radius) / aspect, rise + radius);
   }
   reach += 1.5; // room for the letters of the axes
   const axis = { visible: false, showspikes: false, range: [-reach, reach] };
-  const far = ZOOM * screen / reach;
+  const size = FILL * reach / screen; // without perspective, the size of the box sets the zoom, not the distance
   return {
     margin: { l: 0, r: 0, t: 0, b: 0 }, showlegend: false, paper_bgcolor: "rgba(0,0,0,0)", hovermode: "closest",
-    scene: { xaxis: axis, yaxis: axis, zaxis: axis, aspectmode: "cube", dragmode: "orbit", bgcolor: "rgba(0,0,0,0)",
-      camera: { eye: { x: far * EYE[0], y: far * EYE[1], z: far * EYE[2] }, up: { x: 0, y: 0, z: 1 },
+    scene: { xaxis: axis, yaxis: axis, zaxis: axis, aspectmode: "manual",
+      aspectratio: { x: size, y: size, z: size }, dragmode: "orbit", bgcolor: "rgba(0,0,0,0)",
+      camera: { eye: { x: 3 * EYE[0], y: 3 * EYE[1], z: 3 * EYE[2] }, up: { x: 0, y: 0, z: 1 },
         projection: { type: "orthographic" } } },
   };
 }
-const ZOOM = 0.86;
 
 async function show(view) {
   if (live.has(view)) return;
@@ -195,12 +197,37 @@ function hide(view) {
   }
 }
 
+// The wheel scrolls the page until a structure is clicked; then it zooms, until the pointer leaves.
+function tameWheel(view) {
+  let held = false;
+  view.addEventListener("pointerdown", () => { held = true; });
+  view.addEventListener("pointerleave", () => { held = false; });
+  view.addEventListener("wheel", (event) => { if (!held) event.stopPropagation(); }, { capture: true });
+}
+
+// A finger that scrolls the page must not get caught: on touch screens a view turns 3-D when tapped.
+function waitForTap(view) {
+  const hint = document.createElement("div");
+  hint.className = "hint";
+  hint.textContent = "tap for 3-D";
+  view.append(hint);
+  view.addEventListener("click", () => show(view));
+}
+
 const views = [...document.querySelectorAll(".view")];
 if (views.length && "IntersectionObserver" in window && "DecompressionStream" in window && webgl()) {
+  const touch = matchMedia("(pointer: coarse)").matches;
   const observer = new IntersectionObserver((entries) => {
-    for (const entry of entries) entry.isIntersecting ? show(entry.target) : hide(entry.target);
+    for (const entry of entries) {
+      if (!entry.isIntersecting) hide(entry.target);
+      else if (!touch) show(entry.target);
+    }
   }, { rootMargin: "150px" });
-  views.forEach((view) => observer.observe(view));
+  for (const view of views) {
+    tameWheel(view);
+    if (touch) waitForTap(view);
+    observer.observe(view);
+  }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     for (const view of [...live.keys()]) { hide(view); show(view); }
   });
