@@ -239,11 +239,13 @@ def charge_neutral(
         return Verdict(rule, False, message, amount=1.0, unit="e/atom", severity=severity)
     key = _key(counts)
     charge, states = _likeliest(key, consensus, commonality, True)
-    if states is None:
+    ordered = states is not None
+    if not ordered:
         charge, states = _likeliest(key, consensus, commonality, False)
     assert states is not None  # every element has a state, so some combination exists
     if charge == 0:
-        return Verdict(rule, True, f"Neutral as {_spell(states)} ({setting}).", unit="e/atom", severity=severity)
+        spelled = _spell(states) if ordered else f"{_spell(states)}, against the order of electronegativities"
+        return Verdict(rule, True, f"Neutral as {spelled} ({setting}).", unit="e/atom", severity=severity)
     message = (
         f"No oxidation states add up to zero: at best {charge:+d} a formula unit, as {_spell(states)}; "
         f"change the ratio of the elements ({setting}, one state an element)."

@@ -31,23 +31,24 @@ def composition(counts: Mapping[str, int], wish: CrystalWish | None, severity: s
 
 
 def number_of_atoms(
-    primitive_atoms: int, low: int | None, high: int | None, severity: str = "hard"
+    atoms: int, low: int | None, high: int | None, cell: str = "primitive cell", severity: str = "hard"
 ) -> Verdict:
     """Whether the primitive cell has an allowed number of atoms.
 
     Args:
-        primitive_atoms: atoms in the primitive cell.
+        atoms: atoms in the primitive cell, or in a larger cell that is known to lead to the same answer.
         low, high: least and greatest number; ``None`` for no limit.
+        cell: which cell was counted, for the message.
         severity: ``"hard"`` or ``"soft"``.
     """
     rule, unit = "number_of_atoms", "atoms"
-    told = f"{primitive_atoms} atom{'s' if primitive_atoms != 1 else ''} in the primitive cell"
+    told = f"{atoms} atom{'s' if atoms != 1 else ''} in the {cell}"
     if low is None and high is None:
         return Verdict(rule, None, f"{told}; no number was asked for.", unit=unit, severity=severity)
-    if high is not None and primitive_atoms > high:
-        return Verdict(rule, False, f"{told}, more than {high}.", float(primitive_atoms - high), unit, severity)
-    if low is not None and primitive_atoms < low:
-        return Verdict(rule, False, f"{told}, fewer than {low}.", float(low - primitive_atoms), unit, severity)
+    if high is not None and atoms > high:
+        return Verdict(rule, False, f"{told}, more than {high}.", float(atoms - high), unit, severity)
+    if low is not None and atoms < low:
+        return Verdict(rule, False, f"{told}, fewer than {low}.", float(low - atoms), unit, severity)
     return Verdict(rule, True, f"{told}, as asked for.", unit=unit, severity=severity)
 
 
