@@ -26,7 +26,7 @@ from torch.nn.functional import layer_norm, linear, silu
 
 ATOM_CUTOFF = 6.0  # angstrom: edges of the atom graph
 BOND_CUTOFF = 3.0  # angstrom: edges that form angles
-MAX_EDGES = 4_000_000  # beyond this a collapsed cell would exhaust the memory
+DENSEST = 2.0  # angstrom^3 an atom; diamond has 5.7, and the number of angles grows with the inverse square
 
 
 class GraphError(ValueError):
@@ -64,7 +64,8 @@ def build_graph(numbers: np.ndarray, lattice: np.ndarray, positions: np.ndarray)
         positions: Cartesian, in angstrom, ``(n, 3)``; they may lie outside the cell.
 
     Raises:
-        GraphError: an atom has no neighbour, two atoms coincide, or an element is beyond plutonium.
+        GraphError: an atom has no neighbour, two atoms coincide, the cell is denser than ``DENSEST``, or an
+            element is beyond plutonium.
     """
     from pymatgen.optimization.neighbors import find_points_in_spheres
 
@@ -73,8 +74,8 @@ def build_graph(numbers: np.ndarray, lattice: np.ndarray, positions: np.ndarray)
     volume = abs(np.linalg.det(lattice))
     if not np.isfinite(positions).all() or not np.isfinite(volume) or volume < 1e-3:
         raise GraphError("the cell has no volume or a position is not a number")
-    if len(numbers) ** 2 / volume * 905 > MAX_EDGES:  # 905 = 4/3 pi 6^3
-        raise GraphError("the cell is so dense that its neighbours cannot be listed")
+    if volume < DENSEST * len(numbers):
+        raise GraphError(f"the cell is too dense: {volume / len(numbers):.2f} angstrom^3 an atom")
     positions = np.ascontiguousarray(positions, dtype=float)
     lattice = np.ascontiguousarray(lattice, dtype=float)
     center, neighbor, image, distance = find_points_in_spheres(

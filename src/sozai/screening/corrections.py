@@ -27,7 +27,7 @@ def _scheme() -> Any:
     from pymatgen.entries.compatibility import MaterialsProject2020Compatibility as Scheme
 
     known = inspect.signature(Scheme.__init__).parameters
-    strict = {"strict_anions": "no_check"} if "strict_anions" in known else {}
+    strict: dict[str, Any] = {"strict_anions": "no_check"} if "strict_anions" in known else {}
     return Scheme(check_potcar=False, **strict)
 
 

@@ -89,6 +89,19 @@ def cell_of(structure: Structure) -> Cell:
     return Cell(numbers, np.array(structure.lattice.matrix), np.array(structure.cart_coords))
 
 
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep torch to one thread: two threads on one small crystal slow each other down."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class _FromStructures:
     """The calls on structures, in terms of the one on cells."""
 
@@ -108,8 +121,9 @@ class _FromStructures:
     def _batched(self, structures: Sequence[Structure], gradient: bool) -> list[Evaluation]:
         cells = [cell_of(structure) for structure in structures]
         results: list[Evaluation] = []
-        for start in range(0, len(cells), self.batch):
-            results += self.evaluate_cells(cells[start : start + self.batch], gradient)
+        with one_thread():
+            for start in range(0, len(cells), self.batch):
+                results += self.evaluate_cells(cells[start : start + self.batch], gradient)
         return results
 
 
@@ -235,7 +249,7 @@ def _sevennet_model() -> Any:
     from sevenn.util import load_checkpoint
 
     model = load_checkpoint("7net-l3i5").build_model()
-    model.eval_type_map = torch.tensor(True)  # let the model map atomic numbers itself
+    model.eval_type_map = torch.tensor(True)  # type: ignore[assignment]  # it maps atomic numbers itself
     model.set_is_batch_data(True)
     return model
 

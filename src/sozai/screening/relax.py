@@ -6,7 +6,6 @@ Each crystal keeps the space group it starts with (the forces that would break i
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -172,24 +171,11 @@ def _outcomes(
 
     outcomes = relax_cells(more, potential, fmax, max_steps, deadline)
     while True:
-        with _one_thread():
+        with potentials.one_thread():
             item = next(outcomes, None)
         if item is None:
             return
         yield item
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Two threads on one small crystal slow each other down."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _cores() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from sozai.screening.symmetry import SYMPREC
 
 BATCH = {"cpu": 8, "cuda": 128, "mps": 32}  # crystals a round; a CPU gains nothing from more
 ATOMS = {"cpu": 200, "cuda": 4000, "mps": 800}  # atoms a round, unless one crystal alone has more
-COLLISION = 0.5  # angstrom: atoms nearer than this are an artefact of the potential
+COLLISION = 0.5  # of the sum of covalent radii: atoms nearer than this are an artefact of the potential
 TIME_LIMIT = "stopped by the time limit"
 
 
@@ -59,7 +60,7 @@ def space_group(cell: Cell) -> int:
     if not (np.isfinite(cell.positions).all() and np.isfinite(cell.lattice).all()):
         return 0
     scaled = cell.positions @ np.linalg.inv(cell.lattice)
-    data = spglib.get_symmetry_dataset((cell.lattice, scaled, cell.numbers), symprec=SYMPREC)
+    data: Any = spglib.get_symmetry_dataset((cell.lattice, scaled, cell.numbers), symprec=SYMPREC)  # type: ignore[arg-type]
     return 0 if data is None else int(data.number)
 
 
@@ -150,9 +151,7 @@ def _outcome(item: _Running, message: str) -> Outcome:
     state = item.state
     cell = Cell(item.cell.numbers, *optimizer.result_cell(state))
     if not message:
-        nearest = shortest_distance(cell)
-        if nearest < COLLISION:
-            message = f"atoms collided: two are {nearest:.2f} angstrom apart"
+        message = collision(cell)
     return Outcome(
         cell=cell,
         energy_per_atom=float(state.energy) / len(state.symmetry.numbers),
@@ -166,8 +165,9 @@ def _outcome(item: _Running, message: str) -> Outcome:
     )
 
 
-def shortest_distance(cell: Cell) -> float:
-    """Smallest distance between two atoms in angstrom, infinite beyond 3 angstrom."""
+def collision(cell: Cell) -> str:
+    """What to say of atoms that came closer than ``COLLISION`` allows; empty when none did."""
+    from ase.data import covalent_radii
     from pymatgen.optimization.neighbors import find_points_in_spheres
 
     positions, lattice = np.ascontiguousarray(cell.positions), np.ascontiguousarray(cell.lattice)
@@ -175,4 +175,6 @@ def shortest_distance(cell: Cell) -> float:
         positions, positions, r=3.0, pbc=np.ones(3, dtype=np.int64), lattice=lattice, tol=1e-8
     )
     apart = (center != neighbor) | np.any(image != 0, axis=1)
-    return float(distance[apart].min()) if apart.any() else np.inf
+    radii = covalent_radii[cell.numbers]
+    close = apart & (distance < COLLISION * (radii[center] + radii[neighbor]))
+    return f"atoms collided: two are {distance[close].min():.2f} angstrom apart" if close.any() else ""

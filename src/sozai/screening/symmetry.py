@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -76,16 +77,17 @@ def symmetric_cell(
     import spglib
 
     frac = positions @ np.linalg.inv(lattice)
-    data = spglib.get_symmetry_dataset((lattice, frac, numbers), symprec=symprec)
+    data: Any = spglib.get_symmetry_dataset((lattice, frac, numbers), symprec=symprec)  # type: ignore[arg-type]
     if data is None or len(data.rotations) == 1:
         return _without_symmetry(numbers, lattice, positions)
-    member = np.asarray(data.mapping_to_primitive)
+    member: np.ndarray = np.asarray(data.mapping_to_primitive)
     primitive = np.asarray(data.primitive_lattice)
-    kept = np.unique(member, return_index=True)[1]
+    kept: np.ndarray = np.unique(member, return_index=True)[1]
     if len(kept) < len(numbers):
         member = np.searchsorted(np.unique(member), member)
-        small = spglib.get_symmetry_dataset(
-            (primitive, positions[kept] @ np.linalg.inv(primitive), numbers[kept]), symprec=symprec
+        small: Any = spglib.get_symmetry_dataset(
+            (primitive, positions[kept] @ np.linalg.inv(primitive), numbers[kept]),  # type: ignore[arg-type]
+            symprec=symprec,
         )
         if small is None or small.number != data.number or len(small.std_types) == 0:
             kept, member, primitive, small = np.arange(len(numbers)), np.arange(len(numbers)), lattice, data
