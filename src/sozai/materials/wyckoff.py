@@ -115,7 +115,7 @@ class SpaceGroup:
         """P, A, C, I, F or R."""
         return self.symbol[0]
 
-    @property
+    @cached_property
     def lattice_points(self) -> int:
         """Lattice points in the conventional cell: 1, 2, 3 or 4."""
         return round(1 / abs(np.linalg.det(_PRIMITIVE[self.centring])))
