@@ -82,6 +82,7 @@ def _render(
     judged: Sequence[tuple[Crystal, Sequence[Verdict]]], problems: Sequence[Problem], console: Console
 ) -> None:
     from rich.markup import escape
+    from rich.table import Table
 
     for crystal, verdicts in judged[:SHOWN]:
         structure = crystal.structure
@@ -93,10 +94,13 @@ def _render(
         )
         for note in crystal.provenance.get("notes", []):
             console.print(f"  [yellow]read with care[/yellow]  {escape(note)}")
+        table = Table.grid(padding=(0, 1))
         for verdict in verdicts:
-            console.print(f"  {_mark(verdict)} {verdict.rule:<24} {escape(verdict.message)}")
+            table.add_row(" ", _mark(verdict), verdict.rule, escape(verdict.message))
+        console.print(table)
     if len(judged) > SHOWN:
         console.print(f"... and {len(judged) - SHOWN} more; --json gives the verdicts on all.")
+    console.print("[dim]ok passed, NO failed a hard rule, hm failed a soft one, - not asked for or not decided[/dim]")
     if len(judged) > 1:
         _summary(judged, console)
     if problems:
@@ -109,10 +113,10 @@ def _render(
 
 def _mark(verdict: Verdict) -> str:
     if verdict.passed is None:
-        return "[dim]-  [/dim]"
+        return "[dim]-[/dim]"
     if verdict.passed:
-        return "[green]ok [/green]"
-    return "[red]NO [/red]" if verdict.severity == "hard" else "[yellow]hm [/yellow]"
+        return "[green]ok[/green]"
+    return "[red]NO[/red]" if verdict.severity == "hard" else "[yellow]hm[/yellow]"
 
 
 def _summary(judged: Sequence[tuple[Crystal, Sequence[Verdict]]], console: Console) -> None:

@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -66,6 +67,8 @@ class SozaiGroup(TyperGroup):
         if not standalone_mode:
             return super().main(args, standalone_mode=False, **extra)
         resume_with("")
+        if not (sys.warnoptions or os.environ.get("SOZAI_DEBUG")):
+            warnings.simplefilter("ignore")  # of libraries; what matters to the user sozai says itself
         arguments = sys.argv[1:] if args is None else list(args)
         as_json = "--json" in arguments
         try:

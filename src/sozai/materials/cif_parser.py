@@ -73,7 +73,7 @@ def _parse_block(body: str) -> tuple[Structure, list[str]]:
             raise ValueError(f"its atoms are not clearly named ({note})")
         if "Defaulting to P1" in note and _names_a_group(data):
             raise ValueError("its space group is not understood and it lists no symmetry operations")
-    _check_formula(data, structure)
+    notes += _check_formula(data, structure)
     return structure, [note for note in notes if "Defaulting to P1" not in note]
 
 
@@ -131,16 +131,18 @@ def _names_a_group(data: Mapping[str, Any]) -> bool:
     )
 
 
-def _check_formula(data: Mapping[str, Any], structure: Structure) -> None:
+def _check_formula(data: Mapping[str, Any], structure: Structure) -> list[str]:
+    """Compare the atoms with the formula: another composition is refused, another number of atoms is told."""
     from pymatgen.core import Composition
 
     stated = str(data.get("_chemical_formula_sum") or "").strip("'\" ")
     if stated in ("", "?", "."):
-        return
+        return []
     try:
-        meant = Composition(stated).element_composition.fractional_composition
+        formula = Composition(stated).element_composition
+        meant, units = formula.fractional_composition, float(data.get("_cell_formula_units_Z") or 1)
     except Exception:
-        return  # a formula that cannot be read proves nothing against the atoms
+        return []  # a formula that cannot be read proves nothing against the atoms
     found = structure.composition.element_composition.fractional_composition
     if any(abs(meant[element] - found[element]) > FORMULA_TOLERANCE for element in {*meant, *found}):
         listed = structure.composition.element_composition.reduced_formula
@@ -148,6 +150,11 @@ def _check_formula(data: Mapping[str, Any], structure: Structure) -> None:
             f"the listed atoms make {listed} but its formula says {' '.join(stated.split())}; "
             "the file is cut off or incomplete"
         )
+    # Some programs write the formula of the whole cell and Z beside it, so both readings are right.
+    possible = {round(formula.num_atoms), round(formula.num_atoms * units)}
+    if "_cell_formula_units_Z" in data and len(structure) not in possible:
+        return [f"it lists {len(structure)} atoms where its formula and Z make {max(possible)}"]
+    return []
 
 
 def _reason(error: Exception) -> str:

@@ -21,6 +21,9 @@ STRUCTURE_COLUMNS = ("material_id", "formula", "n_sites", "elements", "lattice",
 """Parquet columns that make the structure; all others are properties."""
 _NAMES = ("material_id", "id", "name", "entry_id")
 
+# ase turns a name like "007" into a number, so names are read from the comment line itself.
+_XYZ_NAME = re.compile(rf"""(?:^|\s)({"|".join(_NAMES)})=(?:"((?:[^"\\]|\\.)*)"|([^"\s]\S*))""")
+
 
 @dataclass
 class Found:
@@ -137,7 +140,9 @@ def _xyz_frame(text: str) -> Found:
     properties = {key: value for key, value in atoms.info.items() if _is_scalar(value)}
     if atoms.calc is not None:
         properties |= {key: value for key, value in atoms.calc.results.items() if _is_scalar(value)}
-    name = next((str(properties.pop(key)) for key in _NAMES if key in properties), "")
+    own = {key: value for key, quoted, value in _XYZ_NAME.findall(text.splitlines()[1]) for value in [quoted or value]}
+    name = next((re.sub(r"\\(.)", r"\1", own[key]) for key in _NAMES if key in own), "")
+    properties = {key: value for key, value in properties.items() if key not in own}
     structure = Structure(atoms.cell.array, atoms.numbers, atoms.get_scaled_positions(wrap=False))
     return Found(name, structure, _plain(properties))
 

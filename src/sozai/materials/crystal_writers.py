@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
+from math import gcd
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -17,6 +17,7 @@ from sozai.materials.crystal import Crystal
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
+    from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 SYMMETRY_TOLERANCE = 0.01
 """symprec (angstrom) with which the symmetry in a CIF is found."""
@@ -68,29 +69,77 @@ def write_crystals(
 def cif_text(structure: Structure, name: str, symprec: float | None = SYMMETRY_TOLERANCE) -> str:
     """One CIF block: the conventional cell with its space group, or the cell as it is where none is found.
 
+    Not pymatgen's ``CifWriter``: that one lets angles differ by 5 degrees when it looks for symmetry, and so
+    writes a slightly sheared cell as an unsheared one.
+
     Args:
         structure: ordered.
         name: the block's name; characters that a CIF name cannot hold are quoted.
         symprec: tolerance in angstrom, ``None`` for the cell as it is, in P1.
     """
-    from pymatgen.io.cif import CifWriter
+    symbol, number, operations = "P 1", 1, ["x, y, z"]
+    sites = [(site, 1) for site in structure]
+    analyzer = None if symprec is None else _symmetry(structure, symprec)
+    if analyzer is not None:
+        structure = analyzer.get_symmetrized_structure()  # type: ignore[assignment]
+        symbol, number = analyzer.get_space_group_symbol(), analyzer.get_space_group_number()
+        operations = [operation.as_xyz_str() for operation in analyzer.get_symmetry_operations()]
+        sites = [(orbit[0], len(orbit)) for orbit in structure.equivalent_sites]  # type: ignore[attr-defined]
+    counts = {element.symbol: round(amount) for element, amount in structure.composition.items()}  # type: ignore[union-attr]
+    units = gcd(*counts.values())
+    formula = " ".join(f"{element}{count // units}" for element, count in sorted(counts.items()))
+    lattice = structure.lattice
+    lines = [
+        "# written by sozai",
+        f"data_{_file_name(name)}",
+        f"_symmetry_space_group_name_H-M   '{symbol}'",
+        f"_symmetry_Int_Tables_number   {number}",
+        *(f"_cell_length_{axis}   {length:.10f}" for axis, length in zip("abc", lattice.abc, strict=True)),
+        *(
+            f"_cell_angle_{angle}   {degrees:.10f}"
+            for angle, degrees in zip(("alpha", "beta", "gamma"), lattice.angles, strict=True)
+        ),
+        f"_cell_volume   {lattice.volume:.6f}",
+        f"_cell_formula_units_Z   {units}",
+        f"_chemical_formula_sum   '{formula}'",
+        "loop_",
+        " _symmetry_equiv_pos_site_id",
+        " _symmetry_equiv_pos_as_xyz",
+        *(f"  {index}  '{operation}'" for index, operation in enumerate(operations, start=1)),
+        "loop_",
+        " _atom_site_label",
+        " _atom_site_type_symbol",
+        " _atom_site_symmetry_multiplicity",
+        " _atom_site_fract_x",
+        " _atom_site_fract_y",
+        " _atom_site_fract_z",
+        " _atom_site_occupancy",
+    ]
+    for index, (site, multiplicity) in enumerate(sites, start=1):
+        place = "  ".join(f"{number:.10f}" for number in site.frac_coords)
+        element = site.specie.symbol
+        lines.append(f"  {element}{index}  {element}  {multiplicity}  {place}  1")
+    return "\n".join(lines) + "\n"
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # such as: helium has no electronegativity
-        try:
-            text = str(CifWriter(structure, symprec=symprec, significant_figures=10))
-        except Exception:  # spglib finds no symmetry in distorted cells: P1 is always right
-            if symprec is None:
-                raise
-            text = str(CifWriter(structure, significant_figures=10))
-    _, _, rest = text.partition("data_")
-    return f"# written by sozai\ndata_{_file_name(name)}\n{rest.partition(chr(10))[2]}"
+
+def _symmetry(structure: Structure, symprec: float) -> SpacegroupAnalyzer | None:
+    """The symmetry of the conventional cell; ``None`` where spglib finds none or loses an atom."""
+    from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
+
+    try:
+        first = SpacegroupAnalyzer(structure, symprec, angle_tolerance=-1)
+        refined = first.get_refined_structure()
+        second = SpacegroupAnalyzer(refined, symprec, angle_tolerance=-1)
+        same = first.get_space_group_number() == second.get_space_group_number()
+        return second if same and len(refined) % len(first.find_primitive()) == 0 else None  # type: ignore[arg-type]
+    except Exception:  # of several kinds, all meaning that spglib finds no symmetry in a strange cell
+        return None
 
 
 def _file_name(name: str) -> str:
     """The id with every character quoted (%2F) that a file name or a CIF block name cannot hold."""
     quoted = quote(name, safe="+(),=")
-    return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
+    return f"%2E{quoted[1:]}" if quoted.startswith(".") else quoted  # no hidden files
 
 
 def _cif(crystals: Sequence[Crystal], path: Path, columns: Sequence[str]) -> None:
