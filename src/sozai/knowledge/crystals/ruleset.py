@@ -220,7 +220,7 @@ class CrystalRules:
             charges = {**self._options("charge_neutrality"), **options}
             return chemistry.electronegativity_order(counts, **charges)
         if name == "noble_gases":
-            return without_elements(name, counts, options["elements"], "a noble gas", options["severity"])
+            return without_elements(name, counts, options["elements"], "among the noble gases", options["severity"])
         if name == "radioactivity":
             radioactive = frozenset(symbol for symbol in counts if element_table()[symbol].radioactive)
             return without_elements(name, counts, radioactive, "radioactive", options["severity"])
