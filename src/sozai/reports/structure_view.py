@@ -204,7 +204,7 @@ def candidate_svg(structure: Structure, standalone: bool = False, prefix: str = 
 
 def scene_svg(view: dict[str, Any], label: str, standalone: bool = False, prefix: str = "c") -> Markup:
     """Project a scene along ``EYE`` and draw it from back to front (painter's algorithm)."""
-    width, height, margin = 420.0, 380.0, 30.0
+    width, height, margin = 420.0, 380.0, 36.0
     towards = EYE / np.linalg.norm(EYE)
     right = np.cross([0.0, 0.0, 1.0], towards)
     right /= np.linalg.norm(right)
@@ -236,7 +236,7 @@ def scene_svg(view: dict[str, Any], label: str, standalone: bool = False, prefix
                 f'stroke-width="{0.16 * scale:.1f}"/>')  # fmt: skip
         # A stick starts at its atom's centre: a little behind its middle keeps it under the atom's disc.
         drawn.append((float(ends[:, 2].mean()) - 0.05, mark))
-    drawn.extend(_edges(corners, place))
+    drawn.extend(_edges(corners, place, atoms, sizes))
     drawn.sort(key=lambda item: item[0])
     balls = [_ball(token, element["colour"]) for token, element in zip(tokens, view["elements"], strict=True)]
     body = f"<defs>{''.join(balls)}</defs>"
@@ -247,7 +247,8 @@ def scene_svg(view: dict[str, Any], label: str, standalone: bool = False, prefix
         away = tip[:2] - start[:2]
         length = float(np.linalg.norm(away))
         if length > 0.3:  # an axis that points at the reader has no place for its letter
-            px, py = place(tip[:2] + away / length * 16 / scale)
+            corner_atom = sizes[np.linalg.norm(atoms - tip, axis=1) < sizes]  # the letter keeps clear of it
+            px, py = place(tip[:2] + away / length * (max(corner_atom, default=0.0) + 12 / scale))
             body += text(px, py + 4, name, 14, "soft", "middle", 'font-style="italic"')
     return figure(width, height, f"Crystal structure of {label}", body, standalone)
 
@@ -262,9 +263,9 @@ def _ball(token: str, fill: str) -> str:
     )
 
 
-def _edges(corners: np.ndarray, place: Any) -> list[tuple[float, str]]:
+def _edges(corners: np.ndarray, place: Any, atoms: np.ndarray, sizes: np.ndarray) -> list[tuple[float, str]]:
     """The twelve edges of the cell, in short pieces so that atoms can hide parts of them."""
-    pieces = 8
+    pieces = 12
     marks = []
     indices = list(product((0, 1), repeat=3))
     for first, second in ((i, j) for i in range(8) for j in range(i + 1, 8)):
@@ -272,6 +273,8 @@ def _edges(corners: np.ndarray, place: Any) -> list[tuple[float, str]]:
             continue
         line = np.linspace(corners[first], corners[second], pieces + 1)
         for start, end in pairwise(line):
+            if np.any(np.linalg.norm(atoms - (start + end) / 2, axis=1) < sizes):
+                continue  # inside an atom
             (x0, y0), (x1, y1) = place(start[:2]), place(end[:2])
             mark = (f'<path d="M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}" '
                     f'style="stroke:{colour("soft")};stroke-width:1.3"/>')  # fmt: skip

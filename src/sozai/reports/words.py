@@ -8,17 +8,11 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from sozai.knowledge.crystals.wish import TARGETS
 from sozai.reports.svg import seconds_words
 
 NEAR_HULL = 0.1
 """Energy above the hull, eV/atom, up to which a crystal counts as metastable."""
-
-_TARGET_WORDS = {
-    "energy_above_hull": ("energy above the hull", "eV/atom"),
-    "formation_energy": ("formation energy", "eV/atom"),
-    "band_gap": ("band gap", "eV"),
-    "bulk_modulus": ("bulk modulus", "GPa"),
-}
 
 
 def formula_html(formula: object) -> Markup:
@@ -101,7 +95,7 @@ def wish_sentence(wish: Mapping[str, Any]) -> str:
 
 
 def _aim(name: str, value: Any) -> str:
-    words, unit = _TARGET_WORDS.get(name, (name.replace("_", " "), ""))
+    words, unit = name.replace("_", " "), TARGETS.get(name, "")
     if isinstance(value, (list, tuple)):
         return f"{words} {' to '.join(f'{v:g}' for v in value)} {unit}".rstrip()
     return f"{words} {value:g} {unit}".rstrip()

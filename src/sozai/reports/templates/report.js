@@ -134,7 +134,12 @@ function traces(scene) {
   const names = { type: "scatter3d", mode: "text", x: [], y: [], z: [], text: ["a", "b", "c"], hoverinfo: "skip",
     textfont: { size: 15, color: soft } };
   scene.cell.forEach((vector) => {
-    const out = 1 + 1.1 / Math.hypot(...vector);
+    let clear = 0.7; // angstrom beyond the corner, and beyond the atom that may sit there
+    for (const atom of scene.atoms) {
+      const radius = scene.elements[atom[3]].radius;
+      if (Math.hypot(...vector.map((v, n) => scene.origin[n] + v - atom[n])) < radius) clear = 0.7 + radius;
+    }
+    const out = 1 + clear / Math.hypot(...vector);
     names.x.push(scene.origin[0] + out * vector[0]); names.y.push(scene.origin[1] + out * vector[1]);
     names.z.push(scene.origin[2] + out * vector[2]);
   });
@@ -156,7 +161,7 @@ function layout(scene, aspect) {
     reach = Math.max(reach, Math.hypot(atom[0], atom[1], atom[2]) + radius);
     screen = Math.max(screen, (side + radius) / aspect, rise + radius);
   }
-  reach += 1.5; // room for the letters of the axes
+  reach += 2; // room for the letters of the axes
   const axis = { visible: false, showspikes: false, range: [-reach, reach] };
   const size = FILL * reach / screen; // without perspective, the size of the box sets the zoom, not the distance
   return {
