@@ -84,19 +84,21 @@ def main(path: str) -> None:
             # The database holds the cost of a mole.
             entry = next(iter(prices.get_entries([element])), None)
             price = f"{entry.energy / (float(element.atomic_mass) * 1e-3):.4g}" if entry else ""
-            writer.writerow([
-                symbol,
-                f"{float(element.atomic_mass):.4f}",
-                f"{covalent_radii[number]:.2f}" if number <= HEAVIEST_RADIUS else "",
-                f"{volumes[symbol]:.2f}" if symbol in volumes else "",
-                valence.get("r", ""),
-                valence.get("c", ""),
-                production,
-                reserve,
-                price,
-                "" if smact.Element(symbol).pauling_eneg is None else smact.Element(symbol).pauling_eneg,
-                int(symbol in RADIOACTIVE),
-            ])
+            writer.writerow(
+                [
+                    symbol,
+                    f"{float(element.atomic_mass):.4f}",
+                    f"{covalent_radii[number]:.2f}" if number <= HEAVIEST_RADIUS else "",
+                    f"{volumes[symbol]:.2f}" if symbol in volumes else "",
+                    valence.get("r", ""),
+                    valence.get("c", ""),
+                    production,
+                    reserve,
+                    price,
+                    "" if smact.Element(symbol).pauling_eneg is None else smact.Element(symbol).pauling_eneg,
+                    int(symbol in RADIOACTIVE),
+                ]
+            )
 
 
 if __name__ == "__main__":

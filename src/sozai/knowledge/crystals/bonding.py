@@ -29,9 +29,7 @@ _LEAST_POLARITY = 0.7
 """Least difference of the mean electronegativities of anions and cations (Pauling) for bonds to count as ionic."""
 
 
-def _ionic_states(
-    counts: Mapping[str, int], consensus: int, commonality: str | float
-) -> tuple[dict[str, int], str]:
+def _ionic_states(counts: Mapping[str, int], consensus: int, commonality: str | float) -> tuple[dict[str, int], str]:
     """Oxidation states by element, and why an ionic picture does not apply (empty when it does)."""
     states = likely_states(counts, consensus, commonality)
     if states is None:

@@ -48,9 +48,7 @@ def oxidation_states(consensus: int = 1, commonality: str | float = "low") -> di
     least_share = COMMONALITY[commonality] if isinstance(commonality, str) else float(commonality)
     reports: dict[str, dict[int, int]] = {}
     frame = ICSD24OxStatesFilter().ox_states_df
-    for symbol, state, count in zip(
-        frame["element"], frame["oxidation_state"], frame["results_count"], strict=True
-    ):
+    for symbol, state, count in zip(frame["element"], frame["oxidation_state"], frame["results_count"], strict=True):
         if state != 0 and count >= max(consensus, 1):
             reports.setdefault(str(symbol), {})[int(state)] = int(count)
     shares: dict[str, dict[int, float]] = {}
@@ -141,9 +139,7 @@ def _by_electronegativity(counts: _Counts) -> list[tuple[str, int]] | None:
 
 
 @lru_cache(maxsize=20_000)
-def _likeliest(
-    counts: _Counts, consensus: int, commonality: str | float, pauling: bool
-) -> tuple[int, _States | None]:
+def _likeliest(counts: _Counts, consensus: int, commonality: str | float, pauling: bool) -> tuple[int, _States | None]:
     """Least unbalanced charge a formula unit can have, and the commonest states that reach it.
 
     With ``pauling``, only combinations in the order of electronegativity are tried; the states are ``None`` where

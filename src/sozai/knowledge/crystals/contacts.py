@@ -81,9 +81,7 @@ def find_contacts(structure: Structure, numbers: list[int], at_least: float = 0.
         matrix = np.array(Lattice(matrix).get_lll_reduced_lattice().matrix, dtype=float)
         fractional = structure.lattice.get_cartesian_coords(fractional) @ np.linalg.inv(matrix)
     reach = wanted
-    while reach > 0.1 and (
-        _images(matrix, reach) > _MOST_IMAGES or _pairs(matrix, len(species), reach) > _MOST_PAIRS
-    ):
+    while reach > 0.1 and (_images(matrix, reach) > _MOST_IMAGES or _pairs(matrix, len(species), reach) > _MOST_PAIRS):
         reach *= 0.7
     fractional = np.ascontiguousarray(fractional % 1.0)
     points = np.ascontiguousarray(fractional @ matrix)
@@ -92,9 +90,7 @@ def find_contacts(structure: Structure, numbers: list[int], at_least: float = 0.
     )
     # A site is its own neighbour in the same cell; two sites on one spot are a real contact of length zero.
     others = ~((first == second) & (images == 0).all(axis=1))
-    return Contacts(
-        species, first[others], second[others], images[others], distances[others], reach, reach == wanted
-    )
+    return Contacts(species, first[others], second[others], images[others], distances[others], reach, reach == wanted)
 
 
 def _images(matrix: np.ndarray, cutoff: float) -> float:

@@ -142,9 +142,7 @@ class CrystalWish:
             UserError: an unknown element, space group or target, or conditions that contradict each other.
         """
         counts = parse_formula(formula) if isinstance(formula, str) else formula
-        groups = () if space_group is None else (
-            (space_group,) if isinstance(space_group, int) else tuple(space_group)
-        )
+        groups = () if space_group is None else ((space_group,) if isinstance(space_group, int) else tuple(space_group))
         wish = cls(
             elements=_symbols(elements, "elements"),
             allowed=_symbols(allowed, "allowed"),
