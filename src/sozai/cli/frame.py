@@ -174,21 +174,21 @@ def _bar(what: str, console: Console) -> Iterator[OnProgress]:
 
 
 def _lines(what: str) -> OnProgress:
-    last, stage_began, next_line = (0, 0), time.monotonic(), time.monotonic() + _SECONDS_BETWEEN_LINES
+    last, began, begun_with, next_line = (0, 0), 0.0, 0, time.monotonic() + _SECONDS_BETWEEN_LINES
 
     def report(done: int, total: int, note: str) -> None:
-        nonlocal last, stage_began, next_line
+        nonlocal last, began, begun_with, next_line
         now = time.monotonic()
         if total != last[1] or done < last[0]:
-            stage_began = now
+            began, begun_with = now, done
         last = (done, total)
         if now < next_line:
             return
         next_line = now + _SECONDS_BETWEEN_LINES
         of = f" of {total}" if total else ""
         left = ""
-        if 0 < done < total:
-            left = f", about {_duration((now - stage_began) / done * (total - done))} left"
+        if begun_with < done < total:
+            left = f", about {_duration((now - began) / (done - begun_with) * (total - done))} left"
         print(f"{what}: {done}{of}{left}{f' ({note})' if note else ''}", file=sys.stderr, flush=True)
 
     return report

@@ -27,7 +27,7 @@ FORMULA_TOLERANCE = 0.02
 def split_blocks(text: str) -> list[tuple[str, str]]:
     """Name and text of each ``data_`` block, in the file's order; equal names do not overwrite each other."""
     starts = list(_BLOCK.finditer(text))
-    ends = [match.start() for match in starts[1:]] + [len(text)]
+    ends = [*(match.start() for match in starts), len(text)][1:]
     return [(match[1], text[match.start() : end]) for match, end in zip(starts, ends, strict=True)]
 
 
@@ -163,7 +163,7 @@ def _reason(error: Exception) -> str:
         return f"{text} is missing"
     if isinstance(error, ZeroDivisionError | IndexError) or "multiple of" in text or "zip() argument" in text:
         return "a table in it stops in the middle of a row; the file is cut off"
-    if "thickness" in text:
+    if "thickness" in text or "Singular" in text:
         return "its cell is flat or has no volume"
     if "Occupancy" in text:
         return "two atoms share one place (total occupancy above 1)"

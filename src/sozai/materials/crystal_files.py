@@ -175,7 +175,8 @@ def _nothing_usable(path: Path, problems: list[Problem]) -> UserError:
     if not problems:
         return UserError("it holds no crystal", str(path), f"give {_READABLE} files")
     first = problems[0]
-    where = str(path) if first.where == path.name else f"{path}: {first.where}"
+    # The problem's place starts with the file's own name: "x.zip/a.cif", "x.xyz, frame 2".
+    where = f"{path}{first.where[len(path.name) :]}" if path.is_file() else f"{path}: {first.where}"
     if len(problems) == 1:
         return UserError(first.reason, where, first.mend)
     return UserError(
