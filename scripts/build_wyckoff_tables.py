@@ -15,11 +15,14 @@ TARGET = Path(__file__).resolve().parents[1] / "src/sozai/materials/wyckoff_tabl
 
 
 def main() -> None:
-    positions, operations, symbols, site_symmetries, halls = [], [], [], [], []
+    positions, operations, symbols, site_symmetries, halls, relabellings = [], [], [], [], [], []
     for number in range(1, 231):
         group = Group(number)
         symbols.append(group.symbol)
         halls.append(group.hall_number)
+        # Moving the origin (or exchanging axes) to an equivalent choice permutes the letters.
+        choices = {choice.replace(" ", "") for choice in group.get_alternatives()["Transformed WP"]}
+        relabellings.append(" ".join(sorted(choices)))
         for position in reversed(list(group)):  # a, b, c, ...
             position.get_site_symmetry()
             matrices = np.array([op.affine_matrix for op in position.ops])
@@ -37,6 +40,7 @@ def main() -> None:
         site_symmetries=np.array(site_symmetries),
         symbols=np.array(symbols),
         halls=np.array(halls, dtype=np.int32),
+        relabellings=np.array(relabellings),
     )
     print(f"{len(positions)} Wyckoff positions, {len(operations)} operations, {TARGET.stat().st_size} bytes")
     print(sorted(set(site_symmetries)), len(set(site_symmetries)))

@@ -104,6 +104,8 @@ class SpaceGroup:
     symbol: str
     hall_number: int
     positions: tuple[WyckoffPosition, ...]
+    relabellings: tuple[str, ...]
+    """Letters that a, b, c, ... become under the equivalent choices of origin and axes (Euclidean normaliser)."""
 
     @cached_property
     def by_letter(self) -> dict[str, WyckoffPosition]:
@@ -156,7 +158,11 @@ def space_group(number: int) -> SpaceGroup:
         )
         seen[symmetry] += 1
     return SpaceGroup(
-        number, str(tables["symbols"][number - 1]), int(tables["halls"][number - 1]), tuple(positions)
+        number,
+        str(tables["symbols"][number - 1]),
+        int(tables["halls"][number - 1]),
+        tuple(positions),
+        tuple(str(tables["relabellings"][number - 1]).split(" ")),
     )
 
 
@@ -196,6 +202,23 @@ class Gene:
         """Free coordinates of all sites."""
         by_letter = space_group(self.space_group).by_letter
         return sum(by_letter[letter].degrees_of_freedom for _, letter in self.sites)
+
+    @cached_property
+    def equivalents(self) -> tuple[Gene, ...]:
+        """The same gene under every equivalent choice of origin and axes, this one first."""
+        group = space_group(self.space_group)
+        letters = [position.letter for position in group.positions]
+        others = {self: None}
+        for relabelled in group.relabellings:
+            new = dict(zip(letters, relabelled, strict=True))
+            sites = tuple(sorted((element, new[letter]) for element, letter in self.sites))
+            others[Gene(self.space_group, sites)] = None
+        return tuple(others)
+
+    @cached_property
+    def canonical(self) -> Gene:
+        """One gene for all equivalent ones: that with the first letters."""
+        return min(self.equivalents, key=lambda gene: (sorted(letter for _, letter in gene.sites), gene.sites))
 
     def fault(self) -> str | None:
         """Why the gene is formally impossible, or ``None``: unknown letters, a point occupied twice."""

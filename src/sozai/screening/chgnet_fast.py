@@ -9,7 +9,8 @@ The network and its weights are those of the ``chgnet`` package (Deng et al., Na
   concatenation is the sum of linear maps of its parts, so the parts are mapped once an atom, a bond or an angle
   and gathered afterwards, instead of being gathered into every message and mapped there;
 * what cannot reach the energy is left out (magnetic moments, the last angle update, gradients of weights);
-* the neighbour graph is built with array operations for the whole crystal.
+* the neighbour graph is built with array operations, and each symmetry-equivalent part of it once
+  (see ``neighbors``).
 
 Energies, forces and stresses agree with ``CHGNet.predict_structure`` to the rounding of 32-bit floats.
 """
@@ -17,124 +18,13 @@ Energies, forces and stresses agree with ``CHGNet.predict_structure`` to the rou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn.functional import layer_norm, linear, silu
 
-ATOM_CUTOFF = 6.0  # angstrom: edges of the atom graph
-BOND_CUTOFF = 3.0  # angstrom: edges that form angles
-DENSEST = 2.0  # angstrom^3 an atom; diamond has 5.7, and the number of angles grows with the inverse square
-
-
-class GraphError(ValueError):
-    """No graph can be made of a structure: isolated atoms, coinciding atoms, a collapsed cell."""
-
-
-@dataclass
-class Graph:
-    """The neighbours of one crystal.
-
-    Attributes:
-        numbers: atomic numbers, ``(n,)``.
-        center, neighbor: the two atoms of each directed edge, ``(e,)``.
-        vectors: from neighbour to centre in angstrom, ``(e, 3)``.
-        undirected: the undirected edge that each directed edge belongs to, ``(e,)``.
-        first: one directed edge of each undirected edge, ``(u,)``.
-        angles: pairs of directed edges shorter than ``BOND_CUTOFF`` that share their centre, ``(a, 2)``.
-    """
-
-    numbers: np.ndarray
-    center: np.ndarray
-    neighbor: np.ndarray
-    vectors: np.ndarray
-    undirected: np.ndarray
-    first: np.ndarray
-    angles: np.ndarray
-
-
-def build_graph(numbers: np.ndarray, lattice: np.ndarray, positions: np.ndarray) -> Graph:
-    """Find all neighbours within 6 angstrom and all angles of bonds shorter than 3 angstrom.
-
-    Args:
-        numbers: atomic numbers, ``(n,)``.
-        lattice: rows a, b, c in angstrom, ``(3, 3)``.
-        positions: Cartesian, in angstrom, ``(n, 3)``; they may lie outside the cell.
-
-    Raises:
-        GraphError: an atom has no neighbour, two atoms coincide, the cell is denser than ``DENSEST``, or an
-            element is beyond plutonium.
-    """
-    from pymatgen.optimization.neighbors import find_points_in_spheres
-
-    if numbers.max() > 94:
-        raise GraphError("CHGNet knows no element beyond plutonium (94)")
-    volume = abs(np.linalg.det(lattice))
-    if not np.isfinite(positions).all() or not np.isfinite(volume) or volume < 1e-3:
-        raise GraphError("the cell has no volume or a position is not a number")
-    if volume < DENSEST * len(numbers):
-        raise GraphError(f"the cell is too dense: {volume / len(numbers):.2f} angstrom^3 an atom")
-    positions = np.ascontiguousarray(positions, dtype=float)
-    lattice = np.ascontiguousarray(lattice, dtype=float)
-    center, neighbor, image, distance = find_points_in_spheres(
-        positions, positions, r=ATOM_CUTOFF, pbc=np.ones(3, dtype=np.int64), lattice=lattice, tol=1e-8
-    )
-    image = np.rint(image).astype(np.int64)
-    other = (center != neighbor) | image.any(axis=1)
-    order = np.flatnonzero(other)
-    order = order[np.argsort(center[order], kind="stable")]
-    center, neighbor, image, distance = center[order], neighbor[order], image[order], distance[order]
-    if len(center) and distance.min() < 0.05:
-        raise GraphError(f"two atoms are {distance.min():.3f} angstrom apart")
-
-    reverse = _reverse_edges(len(numbers), center, neighbor, image)
-    if (reverse < 0).any():  # one direction fell out by rounding at the cutoff, where its weight is zero
-        kept = np.flatnonzero(reverse >= 0)
-        center, neighbor, image, distance = center[kept], neighbor[kept], image[kept], distance[kept]
-        reverse = np.searchsorted(kept, reverse[kept])
-    degree = np.bincount(center, minlength=len(numbers))
-    if (degree == 0).any():
-        raise GraphError(f"{(degree == 0).sum()} atoms have no neighbour within {ATOM_CUTOFF:g} angstrom")
-
-    index = np.arange(len(center))
-    first = np.flatnonzero(index < reverse)
-    undirected = np.empty(len(center), dtype=np.int64)
-    undirected[first] = undirected[reverse[first]] = np.arange(len(first))
-    vectors = positions[center] - positions[neighbor] - image @ lattice
-    return Graph(numbers, center, neighbor, vectors, undirected, first, _angles(center, distance, len(numbers)))
-
-
-def _reverse_edges(n: int, center: np.ndarray, neighbor: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Index of each edge's opposite, -1 where it is missing."""
-    if not len(center):
-        return np.empty(0, dtype=np.int64)
-    span = int(np.abs(image).max()) * 2 + 1
-    half = span // 2
-
-    def key(i: np.ndarray, j: np.ndarray, cell: np.ndarray) -> np.ndarray:
-        a, b, c = (cell + half).T
-        return (((i * n + j) * span + a) * span + b) * span + c
-
-    forward, backward = key(center, neighbor, image), key(neighbor, center, -image)
-    order = np.argsort(forward)
-    place = np.minimum(np.searchsorted(forward, backward, sorter=order), len(order) - 1)
-    found = order[place]
-    return np.where(forward[found] == backward, found, -1)
-
-
-def _angles(center: np.ndarray, distance: np.ndarray, n: int) -> np.ndarray:
-    """All ordered pairs of different short edges with the same centre (edges sorted by centre)."""
-    short = np.flatnonzero(distance < BOND_CUTOFF)
-    counts = np.bincount(center[short], minlength=n)
-    starts = np.cumsum(counts) - counts
-    partners = counts[center[short]]
-    left = np.repeat(np.arange(len(short)), partners)
-    offset = np.arange(len(left)) - np.repeat(np.cumsum(partners) - partners, partners)
-    right = starts[center[short]][left] + offset
-    different = left != right
-    return np.stack([short[left[different]], short[right[different]]], axis=1)
+from sozai.screening.neighbors import ATOM_CUTOFF, BOND_CUTOFF, Graph
 
 
 class FastCHGNet:
@@ -199,23 +89,25 @@ class FastCHGNet:
         return linear(waves, weight[:, 1:], weight[:, 0] / 2**0.5)
 
     def _site_energies(self, batch: dict[str, torch.Tensor], vectors: torch.Tensor) -> torch.Tensor:
-        """Energy of each atom in eV, without the elements' reference energies, ``(n,)``."""
+        """Energy of each inequivalent atom in eV, without the elements' reference energies, ``(k,)``."""
         state = self.state
-        center, neighbor, undirected = batch["center"], batch["neighbor"], batch["undirected"]
-        left, right = batch["left"], batch["right"]
+        center, neighbor, bond = batch["center"], batch["neighbor"], batch["bond"]
+        count, bent = batch["count"][:, None], len(batch["left"]) > 0
         lengths = vectors.norm(dim=1)
         basis = self._radial(lengths[batch["first"]], "ag", ATOM_CUTOFF)
         bonds = linear(basis, state["bond_embedding.weight"])
         weight_atom = linear(basis, state["bond_weights_ag.weight"])
         atoms = state["atom_embedding.embedding.weight"][batch["numbers"] - 1]
-        bent = len(left) > 0
+        weight_message = weight_atom.index_select(0, bond) * count
         if bent:
             units = vectors / lengths[:, None]
-            angles = self._angular((units.index_select(0, left) * units.index_select(0, right)).sum(dim=1))
-            bond_i, bond_j, apex = undirected[left], undirected[right], center[left]
+            left, right = units.index_select(0, batch["left"]), units.index_select(0, batch["right"])
+            angles = self._angular((left * right).sum(dim=1))
+            bond_i, bond_j, apex = batch["left_bond"], batch["right_bond"], batch["apex"]
             short = self._radial(lengths[batch["first"]], "bg", BOND_CUTOFF)
             weight_bond = linear(short, state["bond_weights_bg.weight"])
             weight_angle = weight_bond.index_select(0, bond_i) * weight_bond.index_select(0, bond_j)
+            weight_angle = weight_angle * batch["weight"][:, None]
 
         def spread(layer: dict[str, Any]) -> torch.Tensor:
             """First layer of a perceptron over (bond i, bond j, angle, centre), mapped before the gather."""
@@ -228,8 +120,8 @@ class FastCHGNet:
             w_center, w_bond, w_neighbor = layer["parts"]
             hidden = linear(atoms, w_center, layer["bias"]).index_select(0, center)
             hidden = hidden + linear(atoms, w_neighbor).index_select(0, neighbor)
-            hidden = hidden + linear(bonds, w_bond).index_select(0, undirected)
-            messages = self._gate(layer, hidden) * weight_atom.index_select(0, undirected)
+            hidden = hidden + linear(bonds, w_bond).index_select(0, bond)
+            messages = self._gate(layer, hidden) * weight_message
             total = torch.zeros_like(atoms).index_add_(0, center, messages)
             atoms = atoms + linear(total, state[f"atom_conv_layers.{k}.mlp_out.layers.1.weight"])
             if k < 3 and bent:
@@ -258,28 +150,31 @@ class FastCHGNet:
             sites = self._site_energies(batch, vectors)
             slopes: list[np.ndarray] = []
             if gradient:
-                (slope,) = torch.autograd.grad(sites.sum(), vectors)
+                (slope,) = torch.autograd.grad((sites * batch["multiplicity"]).sum(), vectors)
                 slopes = np.split(slope.double().cpu().numpy(), edges)
         per_site = sites.detach().cpu().double().numpy()
         per_site += self.reference[np.concatenate([g.numbers for g in graphs]) - 1]
-        atoms = np.cumsum([len(g.numbers) for g in graphs])[:-1]
-        return np.array([part.sum() for part in np.split(per_site, atoms)]), slopes
+        cuts = np.cumsum([len(g.numbers) for g in graphs])[:-1]
+        energies = [part @ g.multiplicity for part, g in zip(np.split(per_site, cuts), graphs, strict=True)]
+        return np.array(energies), slopes
 
     def _collate(self, graphs: Sequence[Graph]) -> dict[str, torch.Tensor]:
-        """One graph of many, by shifting indices."""
-        atoms = np.cumsum([0] + [len(g.numbers) for g in graphs])
-        edges = np.cumsum([0] + [len(g.center) for g in graphs])
-        bonds = np.cumsum([0] + [len(g.first) for g in graphs])
-        joined = {
-            "numbers": [g.numbers for g in graphs],
-            "center": [g.center + s for g, s in zip(graphs, atoms, strict=False)],
-            "neighbor": [g.neighbor + s for g, s in zip(graphs, atoms, strict=False)],
-            "undirected": [g.undirected + s for g, s in zip(graphs, bonds, strict=False)],
-            "first": [g.first + s for g, s in zip(graphs, edges, strict=False)],
-            "left": [g.angles[:, 0] + s for g, s in zip(graphs, edges, strict=False)],
-            "right": [g.angles[:, 1] + s for g, s in zip(graphs, edges, strict=False)],
+        """One graph of many: indices shifted by the atoms, edges and bonds that come before."""
+        starts = {
+            "atom": np.cumsum([0] + [len(g.numbers) for g in graphs]),
+            "edge": np.cumsum([0] + [len(g.vectors) for g in graphs]),
+            "bond": np.cumsum([0] + [len(g.first) for g in graphs]),
         }
-        return {
-            name: torch.as_tensor(np.concatenate(parts), dtype=torch.int64, device=self.device)
-            for name, parts in joined.items()
-        }
+        points_to = {
+            "center": "atom", "neighbor": "atom", "apex": "atom",
+            "first": "edge", "left": "edge", "right": "edge",
+            "bond": "bond", "left_bond": "bond", "right_bond": "bond",
+        }  # fmt: skip
+        batch = {}
+        for name in ("numbers", "multiplicity", "count", "weight", *points_to):
+            parts = [getattr(g, name) for g in graphs]
+            if name in points_to:
+                parts = [part + s for part, s in zip(parts, starts[points_to[name]], strict=False)]
+            kind = torch.float32 if name in ("multiplicity", "count", "weight") else torch.int64
+            batch[name] = torch.as_tensor(np.concatenate(parts), dtype=kind, device=self.device)
+        return batch

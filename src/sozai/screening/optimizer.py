@@ -65,7 +65,7 @@ class State:
 
 def start(cell: Cell) -> State:
     """Begin the relaxation of a crystal."""
-    symmetry = symmetric_cell(*cell)
+    symmetry = symmetric_cell(cell.numbers, cell.lattice, cell.positions)
     n = len(symmetry.numbers)
     scale = abs(np.linalg.det(symmetry.lattice)) ** (1 / 3)
     d = symmetry.displacements.shape[1] + symmetry.strains.shape[1]
@@ -97,8 +97,13 @@ def trial_cell(state: State) -> Cell:
     """The primitive cell to evaluate next."""
     displacement, strain = unpack(state, state.trial)
     deformation = exponential(strain)
-    symmetry = state.symmetry
-    return Cell(symmetry.numbers, symmetry.lattice @ deformation.T, (symmetry.positions + displacement) @ deformation.T)
+    known = state.symmetry
+    return Cell(
+        numbers=known.numbers,
+        lattice=known.lattice @ deformation.T,
+        positions=(known.positions + displacement) @ deformation.T,
+        symmetry=(known.rotations, known.permutations) if len(known.rotations) > 1 else None,
+    )
 
 
 def result_cell(state: State) -> tuple[np.ndarray, np.ndarray]:

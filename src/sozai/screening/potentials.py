@@ -21,11 +21,17 @@ NAMES = ("chgnet", "sevennet-l3i5")
 
 
 class Cell(NamedTuple):
-    """A crystal as bare arrays: atomic numbers ``(n,)``, lattice rows and Cartesian positions in angstrom."""
+    """A crystal as bare arrays: atomic numbers ``(n,)``, lattice rows and Cartesian positions in angstrom.
+
+    ``symmetry`` (Cartesian rotations ``(g, 3, 3)`` and atom permutations ``(g, n)``) may be given for a crystal that
+    has it exactly. A potential may then compute one of each kind of atom only; its forces and stress are right
+    after projection on the symmetry, which is up to the caller.
+    """
 
     numbers: np.ndarray
     lattice: np.ndarray
     positions: np.ndarray
+    symmetry: tuple[np.ndarray, np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -142,7 +148,7 @@ class CHGNetPotential(_FromStructures):
 
     def evaluate_cells(self, cells: Sequence[Cell], gradient: bool = True) -> list[Evaluation]:
         """Energies and, with ``gradient``, forces and stresses; a bad cell gives a failed evaluation."""
-        from sozai.screening.chgnet_fast import Graph, GraphError, build_graph
+        from sozai.screening.neighbors import Graph, GraphError, build_graph
 
         results: list[Evaluation | None] = [None] * len(cells)
         graphs: list[Graph] = []
@@ -156,7 +162,7 @@ class CHGNetPotential(_FromStructures):
         if graphs:
             energies, slopes = self.network(graphs, gradient)
             for k, (i, graph) in enumerate(zip(places, graphs, strict=True)):
-                n = len(graph.numbers)
+                n = graph.atoms
                 forces, stress = np.full((n, 3), np.nan), np.full((3, 3), np.nan)
                 if gradient:
                     forces, stress = _forces_and_stress(graph, slopes[k], cells[i].lattice)
@@ -167,9 +173,12 @@ class CHGNetPotential(_FromStructures):
 
 def _forces_and_stress(graph: Any, slope: np.ndarray, lattice: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Chain rule from edge vectors (neighbour to centre) to positions and strain."""
-    n = len(graph.numbers)
+    n = graph.atoms
     forces = np.stack(
-        [np.bincount(graph.neighbor, slope[:, k], n) - np.bincount(graph.center, slope[:, k], n) for k in range(3)],
+        [
+            np.bincount(graph.edge_neighbor, slope[:, k], n) - np.bincount(graph.edge_center, slope[:, k], n)
+            for k in range(3)
+        ],
         axis=1,
     )
     stress = graph.vectors.T @ slope / abs(np.linalg.det(lattice))

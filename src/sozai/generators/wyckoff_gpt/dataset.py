@@ -45,7 +45,8 @@ class WyckoffDataset:
         for crystal, properties in rows:
             group = space_group(crystal.space_group)
             groups.append(crystal.space_group - 1)
-            sites.append(tokens.encode(crystal.gene))
+            # Equivalent choices of origin are one crystal: the network need not learn them all.
+            sites.append(tokens.encode(crystal.gene.canonical))
             lattices.append(tokens.encode_lattice(crystal.lattice, crystal.gene.n_atoms * group.lattice_points))
             for name in TARGETS:
                 value = properties.get(name)
