@@ -18,6 +18,7 @@ import torch
 from sozai.errors import UserError
 from sozai.screening import optimizer, potentials
 from sozai.screening.corrections import mp2020_correction
+from sozai.screening.neighbors import build_graph
 from sozai.screening.potentials import Cell, Evaluation, cell_of
 from sozai.screening.relax import TIME_LIMIT, relax, relax_stream
 from sozai.screening.symmetry import STRAINS, symmetric_cell
@@ -99,6 +100,27 @@ def test_the_batch_does_not_change_a_result(chgnet):
     assert [r.energy for r in chgnet.evaluate(structures)] == pytest.approx(alone, abs=1e-4)
 
 
+@pytest.mark.parametrize("structure", [ROCK_SALT, RUTILE, PEROVSKITE, DIAMOND, COPPER])
+def test_using_the_symmetry_changes_the_cost_and_nothing_else(chgnet, structure):
+    state = optimizer.start(cell_of(structure))
+    rng = np.random.default_rng(1)
+    state.trial = rng.uniform(-0.1, 0.1, len(state.x))
+    cell = optimizer.trial_cell(state)
+    assert cell.symmetry is not None
+    full, reduced = chgnet.evaluate_cells([cell._replace(symmetry=None), cell])
+    assert reduced.energy == pytest.approx(full.energy, abs=2e-5 * len(cell.numbers))
+    expected, largest = optimizer.generalized_forces(state, full)
+    gradient, also = optimizer.generalized_forces(state, reduced)
+    assert gradient == pytest.approx(expected, abs=2e-4) and also == pytest.approx(largest, abs=2e-4)
+    small, large = build_graph(*cell), build_graph(*cell._replace(symmetry=None))
+    assert len(small.first) < 0.7 * len(large.first) and len(small.center) < len(large.center)
+    assert small.multiplicity.sum() == len(cell.numbers)
+    # A crystal that does not have the symmetry it claims is computed in full.
+    shaken = cell._replace(positions=cell.positions + rng.normal(scale=0.05, size=cell.positions.shape))
+    if len(cell.numbers) > 1:
+        assert len(build_graph(*shaken).numbers) == len(cell.numbers)
+
+
 def test_a_bad_structure_fails_alone(chgnet):
     unknown = Structure(Lattice.cubic(3), ["Cm"], [[0, 0, 0]])
     double = Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0, 0, 0.001]])
@@ -119,7 +141,7 @@ def test_allowed_moves_keep_the_space_group(structure, seed, supercell):
     """Any displacement and strain from the bases leave the space group as it was, in any setting of the cell."""
     before = structure.get_space_group_info(symprec=0.01)[1]
     cell = cell_of(structure.make_supercell(supercell, in_place=False))
-    symmetry = symmetric_cell(*cell)
+    symmetry = symmetric_cell(cell.numbers, cell.lattice, cell.positions)
     assert len(symmetry.numbers) == len(structure.get_primitive_structure())
     rng = np.random.default_rng(seed)
     move = symmetry.displacements @ rng.uniform(-0.2, 0.2, symmetry.displacements.shape[1])
@@ -134,7 +156,7 @@ def test_a_slightly_broken_symmetry_is_made_exact():
     broken = PEROVSKITE.copy()
     broken.perturb(0.002)
     cell = cell_of(broken)
-    lattice, positions = symmetric_cell(*cell).expand(np.zeros((5, 3)), np.eye(3))
+    lattice, positions = symmetric_cell(cell.numbers, cell.lattice, cell.positions).expand(np.zeros((5, 3)), np.eye(3))
     assert np.abs(positions - cell.positions).max() < 0.01
     repaired = Structure(lattice, cell.numbers, positions, coords_are_cartesian=True)
     assert broken.get_space_group_info(symprec=1e-4)[1] != 221

@@ -24,10 +24,10 @@ from sozai.screening.symmetry import STRAINS, SymmetricCell, symmetric_cell
 MAX_MOVE = 0.35  # angstrom an atom may move in one step
 MAX_STRAIN = 0.12  # strain in one step
 NOISE = 2e-6  # eV an atom: rounding of 32-bit energies, no reason to take a step back
-STIFFNESS = 8.0  # eV/angstrom^2 of a spring at the sum of radii
+STIFFNESS = 5.0  # eV/angstrom^2 of a spring at the sum of radii
 DECAY = 4.0  # how fast springs soften with distance
 LATERAL = 0.1  # stiffness across a spring, relative to along it
-FLOOR = 0.3  # eV/angstrom^2: the softest direction of the first Hessian
+FLOOR = 0.6  # eV/angstrom^2: the softest direction of the first Hessian
 
 
 @dataclass
