@@ -17,6 +17,7 @@ from pyxtal.msg import Comp_CompatibilityError, VolumeError
 from pyxtal.symmetry import Group
 from pyxtal.tolerance import Tol_matrix
 
+from sozai.generators.chemistry_distance import covalent_radii
 from sozai.generators.spacing import SOFT_LIMIT, spacing
 from sozai.materials.wyckoff import Gene, WyckoffCrystal, WyckoffSite, space_group
 
@@ -38,7 +39,8 @@ def random_start(
         gene: space group, elements and positions.
         volume: of the primitive cell (cubic angstrom).
         rng: source of randomness; the same state gives the same crystal.
-        shape: a, b, c and angles (degrees) of the conventional cell up to a factor; random without it.
+        shape: a, b, c and angles (degrees) of the conventional cell up to a factor, of the group's crystal
+            system; random without it.
         starts: draw so many and keep the one whose shortest contact is longest.
         deadline: ``time.monotonic()`` after which no new try begins.
     """
@@ -50,8 +52,8 @@ def random_start(
     best: tuple[float, WyckoffCrystal] | None = None
     for _ in range(starts):
         for growth in _GROWTH:
-            cell = _cell(gene.space_group, volume * growth * group.lattice_points, shape, rng)
             try:
+                cell = _cell(gene.space_group, volume * growth * group.lattice_points, shape, rng)
                 attempt = _Attempt(gene.space_group, species, counts, sites, cell, rng, deadline)
             except (Comp_CompatibilityError, VolumeError, ValueError, RuntimeError):
                 continue  # no such cell or composition in pyxtal's view
@@ -86,11 +88,15 @@ class _Attempt(random_crystal):
             numIons=counts,
             sites=sites,
             lattice=cell,
-            tm=_tolerances(),
+            tm=_Tolerances(),
             random_state=rng,
         )
 
+    def set_elemental_volumes(self) -> None:
+        """Nothing: the cell comes with its volume (pyxtal has no radii for the heaviest elements)."""
+
     def set_crystal(self) -> None:
+        """Try some points in some cells."""
         self.numattempts = 0
         self.set_lattice(self.lattice0)
         for _ in range(_CELLS):
@@ -109,18 +115,25 @@ def _group(number: int) -> Group:
     return Group(number)
 
 
-@lru_cache(maxsize=1)
-def _tolerances() -> Tol_matrix:
-    # pyxtal's factor multiplies half the sum of the radii.
-    return Tol_matrix(prototype="atomic", factor=2 * SOFT_LIMIT)
+class _Tolerances(Tol_matrix):
+    """Shortest distance allowed between two elements: the share of the bond length that ``spacing`` asks for."""
+
+    def __init__(self) -> None:
+        self.prototype = "atomic"
+        self.radii = covalent_radii()
+
+    def get_tol(self, specie1: str, specie2: str) -> float:
+        """In angstrom, for two element symbols."""
+        return SOFT_LIMIT * (self.radii[specie1] + self.radii[specie2])
 
 
 def _cell(number: int, volume: float, shape: tuple | None, rng: np.random.Generator) -> Lattice:
     kind = _group(number).lattice_type
     if shape is None:
         return Lattice(kind, volume, random_state=rng)
-    cell = Lattice.from_para(*shape, ltype=kind, random=False)
-    return Lattice.from_matrix(cell.matrix * (volume / cell.volume) ** (1 / 3), ltype=kind, random=False)
+    a, b, c, *angles = shape
+    stretch = (volume / Lattice.from_para(a, b, c, *angles, ltype=kind, random_state=rng).volume) ** (1 / 3)
+    return Lattice.from_para(a * stretch, b * stretch, c * stretch, *angles, ltype=kind, random_state=rng)
 
 
 def _to_wyckoff(number: int, attempt: random_crystal) -> WyckoffCrystal:

@@ -28,7 +28,7 @@ from sozai.materials.crystal import Crystal
 from sozai.materials.known import KnownMaterials, known_materials, reduced_formula
 from sozai.materials.wyckoff import Gene, WyckoffCrystal, WyckoffSite, space_group
 
-_ENUMERATE_UP_TO = 7  # so few possible elements: all maps are listed rather than drawn
+_ENUMERATE_UP_TO = 5  # so few possible elements: all maps are listed rather than drawn
 _TRIES = 60  # draws a wanted crystal, when maps are drawn
 _STAY = 2.0  # odds of an element to stay, against a total below 1 for all that may replace it
 
@@ -86,7 +86,7 @@ class Substitution(Generator):
         rng = np.random.default_rng(seed)
         possible = wish.possible_elements()
         self._refuse_if_empty(wish)
-        if len(possible) <= _ENUMERATE_UP_TO:
+        if len(possible) <= _ENUMERATE_UP_TO or possible == wish.needed_elements():
             maps = self._listed(wish, rng)
         else:
             maps = self._drawn(wish, rng, _TRIES * count + 500)

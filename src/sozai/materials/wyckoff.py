@@ -275,8 +275,10 @@ class WyckoffCrystal:
             symprec: tolerance in angstrom within which atoms count as symmetric (spglib).
 
         Raises:
-            WyckoffError: no symmetry found, or the sites do not fit the tables.
+            WyckoffError: a disordered site, no symmetry found, or sites that do not fit the tables.
         """
+        if not structure.is_ordered:
+            raise WyckoffError("a site is disordered or partly occupied")
         cell = (
             structure.lattice.matrix,
             structure.frac_coords,
