@@ -277,6 +277,16 @@ def test_processes_give_the_same_in_the_same_order(chgnet):
         assert a.energy_per_atom == pytest.approx(b.energy_per_atom, abs=1e-4)
 
 
+def test_a_worker_that_hangs_past_the_deadline_is_ended(monkeypatch):
+    from sozai.screening import relax_workers
+
+    monkeypatch.setattr(relax_workers, "GRACE", 0.0)
+    begun = time.monotonic()  # no worker can have loaded its potential by then
+    results = relax([COPPER] * 4, processes=2, device="cpu", deadline=begun + 0.2)
+    assert [r.message for r in results] == [TIME_LIMIT] * 4
+    assert time.monotonic() - begun < 5
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="counts processes by /proc")
 def test_leaving_the_stream_ends_the_workers():
     before = _children()

@@ -16,14 +16,16 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from sozai.errors import UserError
 from sozai.screening.potentials import Cell
-from sozai.screening.relax_batch import Outcome, not_started
+from sozai.screening.relax_batch import TIME_LIMIT, Outcome, not_started
 
+GRACE = 10.0  # seconds after the deadline in which a worker may still hand over what it holds
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
@@ -38,6 +40,7 @@ class _Worker:
     ):
         self.tasks, self.done = tasks, done
         self.held: dict[int, Cell] = {}
+        self.late = False
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by end)
         source = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH", "")]))
@@ -121,9 +124,18 @@ def relax_over_processes(
     try:
         for _ in range(processes):
             workers.append(_Worker(tasks, done, settings))
-        waiting, alive, reason = len(cells), processes, ""
+        waiting, alive, reason, late = len(cells), processes, "", False
+        deadline = settings["deadline"]
         while waiting:
-            word, value = done.get()
+            try:
+                word, value = done.get(timeout=1.0)
+            except queue.Empty:
+                if deadline is not None and time.monotonic() > deadline + GRACE and not late:
+                    late = True
+                    for worker in workers:
+                        worker.late = True
+                        worker.process.kill()
+                continue
             if word == "error":
                 raise UserError(*value)
             if word == "done":
@@ -135,7 +147,7 @@ def relax_over_processes(
                 while tasks:
                     index, cell = tasks.popleft()
                     waiting -= 1
-                    yield index, not_started(cell, f"no worker process was left ({reason})")
+                    yield index, not_started(cell, TIME_LIMIT if late else f"no worker process was left ({reason})")
     finally:
         for worker in workers:
             worker.end()
