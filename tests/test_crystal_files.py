@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import sys
 import tarfile
 import zipfile
 
@@ -339,3 +340,14 @@ def test_damaged_files_never_crash_the_reader(tmp_path_factory, cut, flip, byte,
         assert crystals and all(structure_fault(crystal.structure) is None for crystal in crystals)
     except UserError as error:
         assert name in error.sentence() and "\n" not in error.sentence()
+
+
+@pytest.mark.parametrize(
+    ("name", "library"), [("x.cif", "pymatgen.io.cif"), ("x.extxyz", "ase.io"), ("x.json", "pymatgen.core")]
+)
+def test_a_missing_library_is_not_the_files_fault(tmp_path, quartz, monkeypatch, name, library):
+    text = {"x.cif": str(CifWriter(quartz)), "x.json": json.dumps(quartz.as_dict())}
+    (tmp_path / name).write_text(text.get(name, '1\nLattice="3 0 0 0 3 0 0 0 3"\nCu 0 0 0\n'))
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ModuleNotFoundError):
+        read_crystals(tmp_path / name)

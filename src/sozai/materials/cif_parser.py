@@ -52,6 +52,8 @@ def parse_cif(text: str) -> Iterator[tuple[str, Structure | None, str, list[str]
         try:
             structure, notes = _parse_block(body)
             yield name, structure, "", notes
+        except ModuleNotFoundError:
+            raise
         except Exception as error:  # the parser fails in many ways; each means that this block is unusable
             yield name, None, _reason(error), []
 

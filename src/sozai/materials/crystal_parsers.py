@@ -123,6 +123,8 @@ def parse_xyz(data: bytes) -> Iterator[Found | Problem]:
             return
         try:
             yield _xyz_frame("\n".join(body) + "\n")
+        except ModuleNotFoundError:
+            raise
         except Exception as error:
             yield Problem(where, _first_line(error))
         start += count + 2
@@ -166,6 +168,8 @@ def parse_json(data: bytes) -> Iterator[Found | Problem]:
             continue
         try:
             yield _json_item(item, holder, name)
+        except ModuleNotFoundError:
+            raise
         except Exception as error:
             yield Problem(where, f"it is no valid structure ({_first_line(error)})")
 
