@@ -1,35 +1,37 @@
-"""Random coordinates and cell for a gene, by pyxtal (Fredericks et al., Comput. Phys. Commun. 2021, 261, 107810).
+"""Random coordinates and cell for a gene, as in pyxtal (Fredericks et al., Comput. Phys. Commun. 2021, 261, 107810).
 
-pyxtal draws a cell of the crystal system and a point on every Wyckoff position, and starts over when atoms come
-too close. On crowded genes it can try for minutes, so the tries are counted here and the clock is looked at
-between them. Import this module only when needed: it imports pyxtal.
+pyxtal draws the cell of the crystal system at the wanted volume, from its distribution of shapes. The points are
+then drawn on the gene's Wyckoff positions (the tables are pyxtal's) until no two atoms are too close. That step is
+done here on arrays, several points at once: pyxtal's own loop takes 0.1 to 5 seconds for a crowded gene, and this
+a few milliseconds. All tries are counted, so a gene without room ends soon and a seed means the same crystal on
+every machine. Import this module only when needed: it imports pyxtal.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
 from time import monotonic
 
 import numpy as np
-from pyxtal.crystal import random_crystal
 from pyxtal.lattice import Lattice
-from pyxtal.msg import Comp_CompatibilityError, VolumeError
-from pyxtal.symmetry import Group
-from pyxtal.tolerance import Tol_matrix
+from pyxtal.msg import VolumeError
 
 from sozai.generators.chemistry_distance import covalent_radii
 from sozai.generators.spacing import SOFT_LIMIT, spacing
 from sozai.materials.wyckoff import Gene, WyckoffCrystal, WyckoffSite, space_group
 
-_CELLS, _TRIES = 6, 10
+_CELLS = 20  # cell shapes tried at each volume
+_TRIES = 6  # times the points are drawn anew in one cell
+_POINTS = 12  # points drawn at once for one site
 _GROWTH = (1.0, 1.15, 1.35)  # crowded cells get more room, as their shapes are not the best ones
+
+Shape = tuple[float, float, float, float, float, float]
 
 
 def random_start(
     gene: Gene,
     volume: float,
     rng: np.random.Generator,
-    shape: tuple[float, float, float, float, float, float] | None = None,
+    shape: Shape | None = None,
     starts: int = 1,
     deadline: float | None = None,
 ) -> WyckoffCrystal | None:
@@ -37,112 +39,111 @@ def random_start(
 
     Args:
         gene: space group, elements and positions.
-        volume: of the primitive cell (cubic angstrom).
+        volume: of the primitive cell (cubic angstrom); up to 1.35 times as much when the atoms find no room.
         rng: source of randomness; the same state gives the same crystal.
         shape: a, b, c and angles (degrees) of the conventional cell up to a factor, of the group's crystal
             system; random without it.
         starts: draw so many and keep the one whose shortest contact is longest.
         deadline: ``time.monotonic()`` after which no new try begins.
     """
-    group = space_group(gene.space_group)
-    species = sorted(gene.counts)
-    letters = [[letter for element, letter in gene.sites if element == name] for name in species]
-    sites = [[f"{group.by_letter[letter].multiplicity}{letter}" for letter in row] for row in letters]
-    counts = [gene.counts[name] * group.lattice_points for name in species]
     best: tuple[float, WyckoffCrystal] | None = None
     for _ in range(starts):
         for growth in _GROWTH:
-            try:
-                cell = _cell(gene.space_group, volume * growth * group.lattice_points, shape, rng)
-                attempt = _Attempt(gene.space_group, species, counts, sites, cell, rng, deadline)
-            except (Comp_CompatibilityError, VolumeError, ValueError, RuntimeError):
-                continue  # no such cell or composition in pyxtal's view
-            if not attempt.valid:
+            crystal = _one_start(gene, volume * growth, rng, shape, deadline)
+            if crystal is None:
                 continue
-            crystal = _to_wyckoff(gene.space_group, attempt)
             space = spacing(crystal)
-            if space.possible and (best is None or space.ratio > best[0]):
+            if space.roomy and (best is None or space.ratio > best[0]):
                 best = space.ratio, crystal
             break
     return best[1] if best else None
 
 
-class _Attempt(random_crystal):
-    """pyxtal's random crystal with counted tries and a look at the clock."""
-
-    def __init__(
-        self,
-        number: int,
-        species: list[str],
-        counts: list[int],
-        sites: list[list[str]],
-        cell: Lattice,
-        rng: np.random.Generator,
-        deadline: float | None,
-    ) -> None:
-        self._deadline = deadline
-        super().__init__(
-            dim=3,
-            group=_group(number),
-            species=species,
-            numIons=counts,
-            sites=sites,
-            lattice=cell,
-            tm=_Tolerances(),
-            random_state=rng,
-        )
-
-    def set_elemental_volumes(self) -> None:
-        """Nothing: the cell comes with its volume (pyxtal has no radii for the heaviest elements)."""
-
-    def set_crystal(self) -> None:
-        """Try some points in some cells."""
-        self.numattempts = 0
-        self.set_lattice(self.lattice0)
-        for _ in range(_CELLS):
-            for _ in range(_TRIES):
-                if self._deadline is not None and monotonic() > self._deadline:
-                    return
-                placed = self._set_coords()
-                if placed:
-                    self.atom_sites = placed
-                    return
-            self.lattice.reset_matrix()
+def _one_start(
+    gene: Gene, volume: float, rng: np.random.Generator, shape: Shape | None, deadline: float | None
+) -> WyckoffCrystal | None:
+    for _ in range(_CELLS):
+        if deadline is not None and monotonic() > deadline:
+            return None
+        lattice = _cell(gene.space_group, volume, shape, rng)
+        if lattice is None:
+            continue
+        for _ in range(_TRIES):
+            sites = _place(gene, lattice, rng)
+            if sites is not None:
+                return WyckoffCrystal(gene.space_group, sites, lattice)
+            if gene.degrees_of_freedom == 0:
+                break  # the same points again
+    return None
 
 
-@lru_cache(maxsize=64)
-def _group(number: int) -> Group:
-    return Group(number)
-
-
-class _Tolerances(Tol_matrix):
-    """Shortest distance allowed between two elements: the share of the bond length that ``spacing`` asks for."""
-
-    def __init__(self) -> None:
-        self.prototype = "atomic"
-        self.radii = covalent_radii()
-
-    def get_tol(self, specie1: str, specie2: str) -> float:
-        """In angstrom, for two element symbols."""
-        return SOFT_LIMIT * (self.radii[specie1] + self.radii[specie2])
-
-
-def _cell(number: int, volume: float, shape: tuple | None, rng: np.random.Generator) -> Lattice:
-    kind = _group(number).lattice_type
+def _cell(number: int, volume: float, shape: Shape | None, rng: np.random.Generator) -> Shape | None:
+    """Parameters of a conventional cell with this primitive volume; ``None`` where pyxtal draws none."""
+    group = space_group(number)
     if shape is None:
-        return Lattice(kind, volume, random_state=rng)
-    a, b, c, *angles = shape
-    stretch = (volume / Lattice.from_para(a, b, c, *angles, ltype=kind, random_state=rng).volume) ** (1 / 3)
-    return Lattice.from_para(a * stretch, b * stretch, c * stretch, *angles, ltype=kind, random_state=rng)
+        # pyxtal calls both hexagonal and trigonal cells hexagonal.
+        kind = "hexagonal" if group.crystal_system == "trigonal" else group.crystal_system
+        try:
+            drawn = Lattice(kind, volume * group.lattice_points, random_state=rng).get_para(degree=True)
+        except (VolumeError, ValueError):
+            return None
+        a, b, c, alpha, beta, gamma = (float(value) for value in drawn)
+        return a, b, c, alpha, beta, gamma
+    now = abs(np.linalg.det(_rows(shape)))
+    stretch = float((volume * group.lattice_points / now) ** (1 / 3))
+    return shape[0] * stretch, shape[1] * stretch, shape[2] * stretch, *shape[3:]
 
 
-def _to_wyckoff(number: int, attempt: random_crystal) -> WyckoffCrystal:
-    by_letter = space_group(number).by_letter
+def _place(gene: Gene, lattice: Shape, rng: np.random.Generator) -> tuple[WyckoffSite, ...] | None:
+    """Sites with free coordinates that keep the atoms apart, or ``None`` when one site finds no room."""
+    by_letter = space_group(gene.space_group).by_letter
+    table = covalent_radii()
+    rows = _rows(lattice)
+    reach = SOFT_LIMIT * 2 * max(table[element] for element, _ in gene.sites)
+    images = _images(rows, reach) @ rows
+    # Sites without freedom first: where they clash, no point can help.
+    shuffled = [gene.sites[k] for k in rng.permutation(len(gene.sites))]
+    order = sorted(shuffled, key=lambda site: by_letter[site[1]].degrees_of_freedom)
+    placed, radii = np.empty((0, 3)), np.empty(0)
     sites = []
-    for site in attempt.atom_sites:
-        letter = site.wp.letter
-        parameters, _ = by_letter[letter].parameters_of(np.asarray(site.coords, dtype=float) % 1.0)
-        sites.append(WyckoffSite(str(site.specie), letter, parameters))
+    for element, letter in order:
+        position = by_letter[letter]
+        drawn = rng.random((_POINTS if position.free else 1, len(position.free)))
+        points = np.zeros((len(drawn), 3))
+        points[:, list(position.free)] = drawn
+        orbits = np.einsum("mij,kj->kmi", position.rotations, points) + position.translations
+        # The first atom of the orbit stands for all: to its own images, the rest of its orbit, the atoms placed.
+        others = np.concatenate([orbits, np.broadcast_to(placed, (len(drawn), *placed.shape))], axis=1)
+        gaps = (others - orbits[:, :1, :] + 0.5) % 1.0 - 0.5
+        offsets = (gaps @ rows)[:, :, None, :] + images
+        squares = np.einsum("kais,kais->kai", offsets, offsets)
+        squares[:, 0, len(images) // 2] = np.inf  # the atom and itself
+        own = table[element]
+        limits = SOFT_LIMIT * (own + np.concatenate([np.full(position.multiplicity, own), radii]))
+        free = (squares.min(axis=2) >= limits**2).all(axis=1)
+        if not free.any():
+            return None
+        choice = int(np.argmax(free))
+        sites.append(WyckoffSite(element, letter, tuple(drawn[choice].tolist())))
+        placed = np.concatenate([placed, orbits[choice]])
+        radii = np.concatenate([radii, np.full(position.multiplicity, own)])
     sites.sort(key=lambda site: (site.element, site.letter, site.parameters))
-    lattice = tuple(float(value) for value in attempt.lattice.get_para(degree=True))
-    return WyckoffCrystal(number, tuple(sites), lattice)  # type: ignore[arg-type]
+    return tuple(sites)
+
+
+def _images(rows: np.ndarray, reach: float) -> np.ndarray:
+    """Lattice translations (n, 3) within reach of two points less than half a cell apart; zero in the middle."""
+    heights = 1 / np.linalg.norm(np.linalg.inv(rows), axis=0)
+    spans = np.floor(reach / heights + 0.5).astype(int)
+    axes = [np.arange(-span, span + 1) for span in spans]
+    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+
+
+def _rows(lattice: Shape) -> np.ndarray:
+    """Cell vectors (3, 3) of cell parameters (angstrom, degrees)."""
+    a, b, c, *angles = lattice
+    alpha, beta, gamma = np.cos(np.radians(angles))
+    sine = np.sqrt(1 - gamma**2)
+    x, y = beta, (alpha - beta * gamma) / sine
+    z = np.sqrt(max(1 - x * x - y * y, 0.0))
+    return np.array([[a, 0, 0], [b * gamma, b * sine, 0], [c * x, c * y, c * z]])

@@ -1,4 +1,4 @@
-"""``random``: crystals with a random composition, space group and coordinates, by pyxtal.
+"""``random``: crystals with a random composition, space group, cell (pyxtal) and coordinates.
 
 The floor that any learned generator must beat. Nothing but the wish, the stoichiometries that occur in nature and
 the room an atom needs goes in.
@@ -35,8 +35,8 @@ class RandomSymmetric(Generator):
     """Random symmetric crystals.
 
     A composition is drawn from the stoichiometries of known materials (neutral ones by SMACT preferred), then one
-    of the space groups that can hold it, each as likely as the other, then Wyckoff positions, then coordinates and
-    cell (pyxtal). Exact conditions hold in every crystal; targets are not used.
+    of the space groups that can hold it, each as likely as the other, then Wyckoff positions, then a cell
+    (pyxtal) and coordinates. Exact conditions hold in every crystal; targets are not used.
 
     Args:
         known: where the stoichiometries come from; the bundled library by default.
@@ -87,7 +87,7 @@ class RandomSymmetric(Generator):
                     "seed": seed,
                     "draw": number,
                     "gene": str(gene),
-                    "method": "pyxtal",
+                    "method": "random",
                     "charge_neutral": smact_valid(gene.counts),
                 }
                 crystals.append(Crystal(f"{self.name}-{len(crystals) + 1:04d}", structure, provenance=provenance))
@@ -102,7 +102,7 @@ class RandomSymmetric(Generator):
 
     def card(self) -> dict[str, Any]:
         """Name and settings."""
-        return {"name": self.name, "n_starts": self.n_starts, "coordinates": "pyxtal", "targets": "unused"}
+        return {"name": self.name, "n_starts": self.n_starts, "cells": "pyxtal", "targets": "unused"}
 
 
 class _Compositions:

@@ -4,7 +4,7 @@ A gene says which element sits on which Wyckoff position; what is missing are th
 The nearest known material with the same occupied positions lends both, its cell scaled to the volume that the
 elements take. Measured on 658 materials of the library, each with itself and its duplicates left out: 85% get
 back to the known structure (StructureMatcher, ltol 0.2, stol 0.3, angle 5), with a median volume error of 3%
-(6% with the template's own volume).
+(6% with the template's own volume). Random starts get 23% back with one draw and 34% with the roomiest of twenty.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sozai.materials.wyckoff import Gene, WyckoffCrystal
 
 Shape = tuple[float, float, float, float, float, float]
 
-_POOL_FROM = 24  # a worker takes seconds to start; fewer random starts are done sooner without
+_POOL_FROM = 400  # a worker takes seconds to start; fewer random starts are done sooner without
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Realization:
         gene: what was asked for.
         crystal: the crystal, or ``None`` when none could be built.
         provenance: ``{"method": "template", "template": id, "template_formula": ..., "distance": ...}`` or
-            ``{"method": "pyxtal"}``; with ``"short_contact"`` (share of the sum of covalent radii) when atoms are
+            ``{"method": "random"}``; with ``"short_contact"`` (share of the sum of covalent radii) when atoms are
             closer than they should be.
         reason: why there is no crystal; empty when there is one.
     """
@@ -64,7 +64,7 @@ def realize(
     novel: bool = False,
     templates: Templates | None = None,
     attempts: int = 3,
-    n_starts: int = 1,
+    n_starts: int = 10,
     seconds: float = 10.0,
     deadline: float | None = None,
 ) -> Realization:
@@ -93,7 +93,7 @@ def realize(
         return Realization(gene, None, reason=f"the gene is impossible: {fault}")
     library = templates or _bundled_templates()
     found = _from_template(gene, library, volume_per_atom, exclude, novel, attempts)
-    return found or _from_pyxtal(gene, rng, volume_per_atom, lattice_shape, n_starts, seconds, deadline)
+    return found or _from_random(gene, rng, volume_per_atom, lattice_shape, n_starts, seconds, deadline)
 
 
 def _from_template(
@@ -122,7 +122,7 @@ def _from_template(
     return best[1] if best else None
 
 
-def _from_pyxtal(
+def _from_random(
     gene: Gene,
     rng: np.random.Generator,
     volume_per_atom: float | None,
@@ -135,14 +135,18 @@ def _from_pyxtal(
 
     now = monotonic()
     if deadline is not None and now >= deadline:
-        return Realization(gene, None, reason="no template has these positions, and no time was left for pyxtal")
+        return Realization(
+            gene, None, reason="no template has these positions, and no time was left for a random start"
+        )
     stop = now + seconds if deadline is None else min(now + seconds, deadline)
     volume = volume_per_atom * gene.n_atoms if volume_per_atom else expected_volume(gene.counts)
     crystal = random_start(gene, volume, rng, shape, starts, stop)
     if crystal is None:
-        reason = f"no template has these positions, and pyxtal kept no atoms apart ({SOFT_LIMIT} of the bond lengths)"
+        reason = (
+            f"no template has these positions, and random points never kept apart ({SOFT_LIMIT} of the bond lengths)"
+        )
         return Realization(gene, None, reason=reason)
-    return Realization(gene, crystal, {"method": "pyxtal"})
+    return Realization(gene, crystal, {"method": "random"})
 
 
 def realize_many(
@@ -153,7 +157,7 @@ def realize_many(
     exclude: Set[str] = frozenset(),
     novel: bool = False,
     known: KnownMaterials | None = None,
-    n_starts: int = 1,
+    n_starts: int = 10,
     processes: int = 1,
     deadline: float | None = None,
     on_progress: Progress | None = None,
@@ -210,4 +214,4 @@ def realize_many(
 def _random_task(task: tuple) -> Realization:
     gene, seed, index, volume, shape, starts, deadline = task
     # time.monotonic() is the same clock in all processes of a machine.
-    return _from_pyxtal(gene, np.random.default_rng([seed, index]), volume, shape, starts, 10.0, deadline)
+    return _from_random(gene, np.random.default_rng([seed, index]), volume, shape, starts, 10.0, deadline)
