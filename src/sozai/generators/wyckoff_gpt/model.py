@@ -19,7 +19,7 @@ from sozai.generators.base import Generator, Progress
 from sozai.generators.realize import realize_many
 from sozai.generators.train import device_of, train
 from sozai.generators.wyckoff_gpt.dataset import WyckoffDataset
-from sozai.generators.wyckoff_gpt.network import WyckoffNetwork
+from sozai.generators.wyckoff_gpt.network import MAX_TOKENS, WyckoffNetwork
 from sozai.generators.wyckoff_gpt.planner import WishPlanner
 from sozai.generators.wyckoff_gpt.sampling import DrawnGene, draw
 from sozai.knowledge.crystals.wish import CrystalWish
@@ -27,6 +27,8 @@ from sozai.materials.crystal import Crystal
 from sozai.materials.wyckoff import WyckoffCrystal
 
 BATCH = 256
+MAX_ATOMS = MAX_TOKENS - 2
+"""Largest cell the network has places for: each atom may be a site of its own."""
 PATIENCE = 6
 """Batches without a new gene after which a narrow wish counts as exhausted."""
 
@@ -138,13 +140,19 @@ class WyckoffGPT(Generator):
     def sample_genes(
         self, count: int, given: CrystalWish | None = None, seed: int = 0, distinct: bool = True
     ) -> list[DrawnGene]:
-        """Draw genes; with ``distinct`` no gene twice, and fewer when a narrow wish runs out.
+        """Draw genes; with ``distinct`` no crystal twice (nor under another origin), and fewer when a wish runs out.
 
         Raises:
-            UserError: the wish cannot be met, or needs larger cells than the network knows.
+            UserError: the wish cannot be met, or asks for larger cells than the network can write.
         """
         network = self._fitted()
         wish = given or CrystalWish.of(max_atoms=self.settings["max_atoms"])
+        if wish.max_atoms > MAX_ATOMS:
+            raise UserError(
+                f"wyckoff-gpt writes cells of up to {MAX_ATOMS} atoms, not {wish.max_atoms}",
+                "number of atoms",
+                f"allow {MAX_ATOMS} at most (it has learned from cells of up to {self.settings['max_atoms']})",
+            )
         plan = WishPlanner(wish, frozenset(self.settings["elements"]))
         rng = torch.Generator().manual_seed(seed)
         prior = {int(units): weight for units, weight in self.settings.get("units", {}).items()}
@@ -155,10 +163,17 @@ class WyckoffGPT(Generator):
             batch = draw(network, plan, min(BATCH, max(32, count)), rng, self.temperature, self.guidance, prior)
             before = len(drawn)
             for gene in batch:
-                if not distinct or gene.gene not in seen:
-                    seen.add(gene.gene)
+                if not distinct or gene.gene.canonical not in seen:
+                    seen.add(gene.gene.canonical)
                     drawn.append(gene)
             idle = 0 if len(drawn) > before else idle + 1
+        if count > 0 and not drawn:  # only least fractions are left to luck
+            raise UserError(
+                "no crystal drawn holds "
+                + " and ".join(f"{share:.0%} {symbol}" for symbol, share in wish.at_least.items()),
+                "at_least",
+                "ask for less, allow more atoms, or name a formula",
+            )
         return drawn[:count]
 
     def sample(

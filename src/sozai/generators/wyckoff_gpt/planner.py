@@ -7,7 +7,7 @@ fulfils the exact conditions by construction and a wish that cannot be met is kn
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +17,8 @@ from sozai.knowledge.crystals.wish import SYMBOLS, CrystalWish
 from sozai.materials.wyckoff import space_group
 
 START = -1
+LARGEST_HINT = 96
+"""Atoms up to which a refusal looks for a cell that would do."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,6 @@ class Planner:
         max_atoms: int,
         counts: Mapping[int, int] | None = None,
     ):
-        self._arguments = (number, elements, required, min_atoms, max_atoms, counts)
         order = element_order()
         self.elements = tuple(sorted(elements, key=lambda index: order[index]))
         self.required = tuple(element in required for element in self.elements)
@@ -83,11 +84,6 @@ class Planner:
     def feasible(self) -> bool:
         """Whether any crystal fulfils the wish in this space group."""
         return self._can_finish(self.start)
-
-    def within(self, max_atoms: int) -> Planner:
-        """The same search with another largest number of atoms."""
-        number, elements, required, min_atoms, _, counts = self._arguments
-        return Planner(number, elements, required, min_atoms, max_atoms, counts)
 
     def may_stop(self, state: State) -> bool:
         """Whether the sequence may end here (fractions are checked by the sampler, on the whole crystal)."""
@@ -230,6 +226,8 @@ class WishPlanner:
     def _counts(self, least: int, most: int) -> list[dict[int, int] | None]:
         if self.wish.formula is None:
             return [None]
+        if self.wish.composition_fault(self.wish.formula):  # too little of an element that "at least" asks for
+            return []
         unit = sum(self.wish.formula.values())
         return [
             {INDEX[symbol]: units * count for symbol, count in self.wish.formula.items()}
@@ -241,37 +239,49 @@ class WishPlanner:
         wish = self.wish
         what = "a crystal of "
         if wish.formula:
-            what += "".join(f"{symbol}{count if count > 1 else ''}" for symbol, count in wish.formula.items())
+            formula = "".join(f"{symbol}{count if count > 1 else ''}" for symbol, count in wish.formula.items())
+            fault = wish.composition_fault(wish.formula)
+            if fault:
+                raise UserError(f"{formula} {fault}", "at_least", "drop one of the two")
+            what += formula
         else:
             what += " and ".join(SYMBOLS[index] for index in sorted(self.required)) or "any elements"
         atoms = f"{wish.min_atoms} to {wish.max_atoms}" if wish.min_atoms < wish.max_atoms else f"{wish.max_atoms}"
-        what += f" with {atoms} atoms in the primitive cell cannot be built"
+        what += f" with {_atoms(atoms)} in the primitive cell cannot be built"
         if wish.space_groups:
-            what += " in space group " + ", ".join(
-                f"{number} ({space_group(number).symbol})" for number in wish.space_groups
-            )
-        hints = []
+            what += " in space group " + self._names(wish.space_groups[:3])
+            what += f" or {len(wish.space_groups) - 3} others" if len(wish.space_groups) > 3 else ""
+        groups = wish.space_groups[:10] or (1,)  # P1 holds any atoms, so that it speaks for all groups
+        hints = [f"allow {_atoms(size)}" for size in self._nearest_sizes(groups)]
         if wish.space_groups:
-            larger = self._plan(wish.min_atoms, 3 * wish.max_atoms, wish.space_groups[:10])
-            sizes = [self._smallest(planners) for planners in larger.values()]
-            if sizes:
-                hints.append(f"allow {min(sizes)} atoms there")
-            others = self._plan(wish.min_atoms, wish.max_atoms, range(1, 231))
-            first = wish.space_groups[0]
-            near = sorted(others, key=lambda number: abs(number - first))[:3]
+            near = self._nearest_groups(wish.min_atoms, wish.max_atoms)
             if near:
-                hints.append("take space group " + ", ".join(f"{n} ({space_group(n).symbol})" for n in near))
-        elif wish.formula and sum(wish.formula.values()) > wish.max_atoms:
-            hints.append(f"allow at least {sum(wish.formula.values())} atoms")
+                hints.append(f"take space group {near}")
+            elif not hints:
+                hints = [
+                    f"allow {_atoms(size)} and take space group {self._nearest_groups(size, size)}"
+                    for size in self._nearest_sizes((1,))
+                ]
         raise UserError(what, mend=" or ".join(hints) or "relax one of the conditions")
 
     @staticmethod
-    def _smallest(planners: list[Planner]) -> int:
-        sums = [sum(planner.start.left) for planner in planners if planner.start.left]
-        if sums:
-            return min(sums)
-        first = planners[0]
-        for most in range(first.min_atoms, first.max_atoms + 1):
-            if first.within(most).feasible:
-                return most
-        return first.max_atoms
+    def _names(numbers: Sequence[int]) -> str:
+        return ", ".join(f"{number} ({space_group(number).symbol})" for number in numbers)
+
+    def _nearest_groups(self, least: int, most: int) -> str:
+        """The three nearest space groups in which so many atoms could be had."""
+        first = self.wish.space_groups[0]
+        numbers = sorted(self._plan(least, most, range(1, 231)), key=lambda number: abs(number - first))
+        return self._names(numbers[:3])
+
+    def _nearest_sizes(self, groups: Sequence[int]) -> list[int]:
+        """Numbers of atoms outside the wish, the nearest below and above, with which these groups could meet it."""
+        if not self.elements:
+            return []
+        sizes = range(self.wish.min_atoms - 1, 0, -1), range(self.wish.max_atoms + 1, LARGEST_HINT + 1)
+        found = (next((size for size in side if self._plan(size, size, groups)), None) for side in sizes)
+        return [size for size in found if size is not None]
+
+
+def _atoms(count: int | str) -> str:
+    return f"{count} {'atom' if str(count) == '1' else 'atoms'}"
