@@ -2,9 +2,9 @@
 
     python scripts/compute_reference_energies.py --data materials_project.parquet --out energies.json
 
-First a single point of every structure at its DFT geometry; then those within --window eV/atom of the hull of
-these energies are relaxed (cell and positions, as candidates are), so that candidates and their competitors
-are compared on the same footing. It can be interrupted and started again: finished energies are kept.
+First a single point of every structure at its DFT geometry; then those within --window eV/atom of the DFT hull
+(or of unknown distance) are relaxed, cell and positions, as candidates are, so that candidates and their
+competitors are compared on the same footing. It can be interrupted and started again: finished energies are kept.
 """
 
 import argparse
@@ -14,8 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
-from pymatgen.core import Composition, Structure
+from pymatgen.core import Structure
 
 from sozai.screening import potentials
 from sozai.screening.relax import relax
@@ -31,28 +30,6 @@ def save(path: Path, energies: dict) -> None:
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(energies))
     temporary.replace(path)
-
-
-def energies_above_hull(frame: pd.DataFrame, energies: dict) -> dict[str, float]:
-    """Energy above the hull of each material among all, eV/atom, one small hull a chemical system."""
-    entries = {
-        row.material_id: PDEntry(Composition(row.formula), energies[row.material_id] * Composition(row.formula).num_atoms)
-        for row in frame.itertuples()
-        if row.material_id in energies
-    }
-    by_system: dict[frozenset, list] = {}
-    for name, entry in entries.items():
-        by_system.setdefault(frozenset(entry.composition.chemical_system.split("-")), []).append((name, entry))
-    above = {}
-    for system, members in by_system.items():
-        relevant = [e for other, listed in by_system.items() if other <= system for _, e in listed]
-        present = {frozenset(e.composition.chemical_system.split("-")) for e in relevant}
-        if not all(frozenset([element]) in present for element in system):
-            continue
-        diagram = PhaseDiagram(relevant)
-        for name, entry in members:
-            above[name] = float(diagram.get_e_above_hull(entry, allow_negative=True))
-    return above
 
 
 def main() -> None:
@@ -78,14 +55,11 @@ def main() -> None:
         save(points_file, points)
         print(f"single points {start + len(chunk)}/{len(todo)}", flush=True)
 
-    above = energies_above_hull(frame, points)
-    near = frame[
-        frame.material_id.map(lambda name: above.get(name, np.inf) <= options.window)
-        & (frame.n_sites <= options.max_atoms)
-    ]
+    near = frame[~(frame.e_above_hull > options.window) & (frame.n_sites <= options.max_atoms)]
+    near = near[near.material_id.isin(points)]
     relaxed = json.loads(options.out.read_text()) if options.out.exists() else {}
     todo = near[~near.material_id.isin(relaxed)]
-    print(f"{len(above)} on or above a hull, {len(near)} near it, {len(todo)} to relax", flush=True)
+    print(f"{len(near)} near the hull, {len(todo)} to relax", flush=True)
     started = time.monotonic()
     for start in range(0, len(todo), CHUNK):
         chunk = todo.iloc[start : start + CHUNK]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sozai import __version__
-from sozai.cli import check, info
+from sozai.cli import check, demo, design, generate, info, screen, train
 from sozai.cli.frame import SozaiGroup, add_command
 
 app = typer.Typer(
@@ -46,5 +46,10 @@ def _root(
         print(text)  # typer itself prints the help where rich is there, and returns nothing
 
 
+app.add_typer(design.app, name="design")
+add_command(app, screen.screen, *screen.EXAMPLES)
 add_command(app, check.check, *check.EXAMPLES)
+add_command(app, generate.generate, *generate.EXAMPLES)
+add_command(app, train.train, *train.EXAMPLES)
+add_command(app, demo.demo, *demo.EXAMPLES)
 add_command(app, info.info, *info.EXAMPLES)

@@ -1,7 +1,8 @@
 """Which crystals are the same: unique within a set, novel against the known ones.
 
-Two crystals are the same when pymatgen's ``StructureMatcher`` maps them onto each other (parameters below;
-volumes scaled, primitive cells compared). The reduced formula is the cheap first key.
+Two crystals are the same when pymatgen's ``StructureMatcher`` maps their primitive cells onto each other
+(parameters below, volumes scaled). The reduced formula is the cheap first key. The primitive cells come from
+spglib: the matcher's own reduction can deny that a crystal equals its conventional cell.
 """
 
 from __future__ import annotations
@@ -26,7 +27,20 @@ def matcher() -> StructureMatcher:
     """The matcher that all comparisons share."""
     from pymatgen.analysis.structure_matcher import StructureMatcher
 
-    return StructureMatcher(**MATCHER, primitive_cell=True, scale=True)
+    return StructureMatcher(**MATCHER, primitive_cell=False, scale=True)
+
+
+def primitive(structure: Structure) -> Structure:
+    """The structure in its primitive cell (spglib, 0.1 angstrom); itself where none is found."""
+    import spglib
+    from pymatgen.core import Structure
+
+    cell = (structure.lattice.matrix, structure.frac_coords, [site.specie.Z for site in structure])
+    try:
+        found = spglib.find_primitive(cell, symprec=0.1)
+    except Exception:  # newer spglib raises its own error where older ones return None
+        found = None
+    return structure if found is None else Structure(found[0], found[2], found[1])
 
 
 def counts_of(structure: Structure) -> dict[str, int]:
@@ -51,6 +65,7 @@ class Seen:
     def twin(self, identifier: str, structure: Structure) -> str | None:
         """Id of an equal structure met before, else ``None`` (and this one is remembered)."""
         others = self._by_formula[formula_of(structure)]
+        structure = primitive(structure)
         for name, other in others:
             if matcher().fit(structure, other):
                 return name
@@ -84,6 +99,7 @@ class Novelty:
         """The same known material, else one of the same formula, else ``None``."""
         rows = self.known.by_formula.get(formula_of(structure), [])
         table = self.known.table
+        structure = primitive(structure)
         for row in rows:
             if matcher().fit(structure, self._structure(row)):
                 return self._named(row, True, "the same structure")
