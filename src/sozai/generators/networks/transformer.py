@@ -16,6 +16,8 @@ class AdaptiveBlock(nn.Module):
 
     def __init__(self, width: int, heads: int, dropout: float):
         super().__init__()
+        if heads < 1 or width % heads:
+            raise ValueError(f"a width of {width} does not divide into {heads} heads")
         self.heads = heads
         self.dropout = dropout
         self.norm_attention = nn.LayerNorm(width, elementwise_affine=False)

@@ -57,6 +57,8 @@ class WyckoffGPT(Generator):
         temperature: float = 1.0,
         guidance: float = 2.0,
     ):
+        if not temperature > 0:
+            raise UserError(f"the temperature is {temperature}", "temperature", "give a number above 0, such as 1")
         self.network = network
         self.settings = dict(settings or {})
         self.temperature = temperature
@@ -226,7 +228,7 @@ class WyckoffGPT(Generator):
             if value.dtype != torch.bool
         }
         save_file(state, target / "weights.safetensors")
-        settings = {"network": network.settings, **self.settings}
+        settings = {"network": network.settings, **self.settings, "weights": _hash(target)}
         (target / "settings.json").write_text(json.dumps(settings, indent=1) + "\n")
 
     @classmethod
@@ -242,20 +244,27 @@ class WyckoffGPT(Generator):
             state = load_file(source / "weights.safetensors")
             network = WyckoffNetwork(**settings.pop("network"))
             missing, unexpected = network.load_state_dict({k: v.float() for k, v in state.items()}, strict=False)
+            if not {"elements", "max_atoms"} <= settings.keys():
+                raise KeyError("elements, max_atoms")
+            damaged = settings.get("weights", _hash(source)) != _hash(source)
         except FileNotFoundError as error:
             raise UserError(
                 "there are no weights of wyckoff-gpt here", str(source), "train some with 'sozai train wyckoff-gpt'"
             ) from error
-        except (SafetensorError, json.JSONDecodeError, KeyError, TypeError, RuntimeError, UnicodeDecodeError) as error:
+        except (OSError, SafetensorError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise UserError(
                 f"the weights cannot be read ({type(error).__name__})",
                 str(source),
                 "the files are damaged or of another generator: copy or train them again",
             ) from error
+        if damaged:
+            raise UserError(
+                "the weights are not those that the settings beside them name (SHA-256)", str(source), "copy them again"
+            )
         if unexpected or any(not name.endswith("_mask") for name in missing):
             raise UserError("the weights do not fit the settings beside them", str(source), "train them again")
         network.eval().to(device_of(device))
-        settings["weights"] = hashlib.sha256((source / "weights.safetensors").read_bytes()).hexdigest()
+        settings["weights"] = _hash(source)
         return cls(network, settings, **options)
 
     def card(self) -> dict[str, Any]:
@@ -267,3 +276,7 @@ class WyckoffGPT(Generator):
         if self.network is None:
             raise UserError("this wyckoff-gpt has not been fitted", mend="call fit, or WyckoffGPT.load()")
         return self.network
+
+
+def _hash(folder: Path) -> str:
+    return hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()

@@ -80,7 +80,9 @@ def draw(
         allowed = torch.zeros(230, dtype=torch.bool, device=device)
         allowed[[number - 1 for number in plan.planners]] = True
         group, log_probability = _choose(logits.masked_fill(~allowed, -math.inf), rng)
-        planners = [_pick_planner(plan.planners[int(g) + 1], rng, units_prior) for g in group]
+        picked = [_pick_planner(plan.planners[int(g) + 1], rng, units_prior) for g in group]
+        planners = [planner for planner, _ in picked]
+        log_probability += torch.tensor([log_p for _, log_p in picked], device=device)
         progress: list[State] = [planner.start for planner in planners]
         sites = torch.zeros(count, 0, 4, dtype=torch.long, device=device)
         mask = torch.zeros(count, 0, dtype=torch.bool, device=device)
@@ -168,15 +170,15 @@ def _choose(log_weights: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     return chosen, log_p.gather(1, chosen[:, None])[:, 0]
 
 
-def _pick_planner(planners: list[Planner], rng: torch.Generator, prior: Mapping[int, float] | None) -> Planner:
-    """One of the numbers of formula units that fit the space group."""
+def _pick_planner(
+    planners: list[Planner], rng: torch.Generator, prior: Mapping[int, float] | None
+) -> tuple[Planner, float]:
+    """One of the numbers of formula units that fit the space group, and its log probability."""
     if len(planners) == 1:
-        return planners[0]
-    smallest = min(sum(planner.start.left) for planner in planners)
-    weights = torch.tensor(
-        [(prior or {}).get(max(1, sum(planner.start.left) // smallest), 0.05) for planner in planners]
-    )
-    return planners[int(torch.multinomial(weights, 1, generator=rng))]
+        return planners[0], 0.0
+    weights = torch.tensor([(prior or {}).get(math.gcd(*planner.start.left), 0.05) for planner in planners])
+    chosen = int(torch.multinomial(weights, 1, generator=rng))
+    return planners[chosen], math.log(weights[chosen] / weights.sum())
 
 
 def _position_masks(letters: list[list[int]], group: Tensor) -> tuple[Tensor, Tensor]:
