@@ -21,8 +21,16 @@ Batches = Callable[[torch.Generator], Iterable[dict[str, Tensor]]]
 
 
 def device_of(name: str = "auto") -> torch.device:
-    """``auto`` takes CUDA, else Apple MPS, else the CPU."""
+    """``auto`` takes CUDA, else Apple MPS, else the CPU.
+
+    Raises:
+        UserError: there is no such device here.
+    """
     if name != "auto":
+        try:
+            torch.empty(0, device=name)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            raise UserError(f"there is no device '{name}' here", "device", "use auto or cpu") from error
         return torch.device(name)
     if torch.cuda.is_available():
         return torch.device("cuda")
@@ -52,10 +60,12 @@ def train(
     there, also after Ctrl-C.
 
     Returns:
-        The log: epochs, losses, seconds, and whether training ended or was interrupted.
+        The log: epochs, losses, seconds, and whether training ended or was interrupted. Interrupted before the
+        first epoch ended, ``epochs`` is empty and the module half-trained.
 
     Raises:
-        UserError: the loss is not finite (says at which step, and what to try).
+        UserError: the loss is not finite (says at which step, and what to try), or the checkpoint in ``folder``
+            is damaged or of another network or seed.
     """
     target = device_of(device)
     module.to(target)
@@ -64,72 +74,83 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
     log: dict[str, Any] = {"epochs": [], "seconds": 0.0, "interrupted": False, "device": str(target)}
-    best = {"loss": math.inf, "epoch": -1, "weights": None}
+    best: dict[str, Any] = {"loss": math.inf, "epoch": -1, "weights": None}
     first = 0
     if checkpoint.exists():
-        first, best, log = _resume(checkpoint, module, average, optimizer)
+        first, best, log = _resume(checkpoint, module, average, optimizer, seed)
     started = time.monotonic() - log["seconds"]
-    autocast = target.type == "cuda"
     step = len(log["epochs"]) * log.get("steps_per_epoch", 0)
-    for epoch in range(first, epochs):
-        try:
+    try:
+        for epoch in range(first, epochs):
+            if epoch - best["epoch"] > patience or log["seconds"] > max_seconds:
+                break
             source = torch.Generator().manual_seed(seed * 100_003 + epoch)
             torch.manual_seed(seed * 100_003 + epoch)  # dropout
             module.train()
             total, count = 0.0, 0
             for batch in batches(source):
-                batch = {name: value.to(target) for name, value in batch.items()}
-                rate = _rate(step, epoch, epochs, learning_rate)
                 for group in optimizer.param_groups:
-                    group["lr"] = rate
-                with torch.autocast(target.type, torch.bfloat16, enabled=autocast):
-                    loss, parts = module.loss(batch)
-                if not torch.isfinite(loss):
-                    raise UserError(
-                        f"the loss became {loss.item()} in epoch {epoch + 1}, step {count + 1} ({parts})",
-                        "training",
-                        "try a smaller learning rate, or look for extreme values in the data",
-                    )
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-                optimizer.step()
-                step += 1
-                decay = min(ema, (1 + step) / (10 + step))
-                with torch.no_grad():
-                    for kept, new in zip(average.parameters(), module.parameters(), strict=True):
-                        kept.lerp_(new, 1 - decay)
-                total, count = total + loss.item(), count + 1
+                    group["lr"] = _rate(step, epoch, epochs, learning_rate)
+                total += _step(module, average, optimizer, batch, min(ema, (2 + step) / (11 + step)), epoch)
+                step, count = step + 1, count + 1
             held_out, parts = evaluate(average, validation(), target)
-        except KeyboardInterrupt:
-            log["interrupted"] = True
-            break
-        log["steps_per_epoch"] = count
-        log["seconds"] = time.monotonic() - started
-        log["epochs"].append({"epoch": epoch + 1, "train": total / max(count, 1), "held_out": held_out, **parts})
-        if held_out < best["loss"]:
-            best = {"loss": held_out, "epoch": epoch, "weights": copy.deepcopy(average.state_dict())}
-        _save(checkpoint, epoch + 1, module, average, optimizer, best, log)
-        if on_progress:
-            on_progress(epoch + 1, epochs, f"loss {total / max(count, 1):.3f}, held-out {held_out:.3f}")
-        if epoch - best["epoch"] >= patience or log["seconds"] > max_seconds:
-            break
+            _check_finite(held_out, f"on held-out data in epoch {epoch + 1} ({parts})")
+            log["steps_per_epoch"] = count
+            log["seconds"] = time.monotonic() - started
+            log["epochs"].append({"epoch": epoch + 1, "train": total / max(count, 1), "held_out": held_out, **parts})
+            if held_out < best["loss"]:
+                best = {"loss": held_out, "epoch": epoch, "weights": copy.deepcopy(average.state_dict())}
+            _save(checkpoint, epoch + 1, module, average, optimizer, best, log, seed)
+            if on_progress:
+                on_progress(epoch + 1, epochs, f"loss {total / max(count, 1):.3f}, held-out {held_out:.3f}")
+    except KeyboardInterrupt:
+        log["interrupted"] = True
     if best["weights"] is not None:
         module.load_state_dict(best["weights"])
     module.eval()
-    log["best_epoch"], log["best_held_out"] = best["epoch"] + 1, best["loss"]
+    log["best_epoch"] = best["epoch"] + 1
+    log["best_held_out"] = best["loss"] if best["weights"] is not None else None
     (folder / "training.json").write_text(json.dumps(log, indent=1))
     return log
+
+
+def _step(
+    module: nn.Module, average: nn.Module, optimizer: Any, batch: dict[str, Tensor], decay: float, epoch: int
+) -> float:
+    """One step of the optimizer and of the averaged weights; the loss before it."""
+    device = next(module.parameters()).device
+    batch = {name: value.to(device) for name, value in batch.items()}
+    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        loss, parts = module.loss(batch)  # type: ignore[operator]
+    _check_finite(loss.item(), f"in epoch {epoch + 1} ({parts})")
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+    optimizer.step()
+    with torch.no_grad():
+        for kept, new in zip(average.parameters(), module.parameters(), strict=True):
+            kept.lerp_(new, 1 - decay)
+    return loss.item()
+
+
+def _check_finite(loss: float, where: str) -> None:
+    if not math.isfinite(loss):
+        raise UserError(
+            f"the loss became {loss} {where}",
+            "training",
+            "try a smaller learning rate, or look for extreme values in the data",
+        )
 
 
 def evaluate(module: nn.Module, batches: Iterable[dict[str, Tensor]], device: torch.device) -> tuple[float, dict]:
     """Mean loss over batches and the mean of its parts, weighted by batch size."""
     module.eval()
-    total, parts_total, size = 0.0, {}, 0
+    total, size = 0.0, 0
+    parts_total: dict[str, float] = {}
     with torch.no_grad():
         for batch in batches:
             batch = {name: value.to(device) for name, value in batch.items()}
-            loss, parts = module.loss(batch)
+            loss, parts = module.loss(batch)  # type: ignore[operator]
             rows = len(next(iter(batch.values())))
             total, size = total + loss.item() * rows, size + rows
             for name, value in parts.items():
@@ -142,8 +163,11 @@ def _rate(step: int, epoch: int, epochs: int, peak: float) -> float:
     return peak * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * epoch / max(1, epochs))))
 
 
-def _save(path: Path, epoch: int, module: nn.Module, average: nn.Module, optimizer: Any, best: Any, log: Any) -> None:
+def _save(
+    path: Path, epoch: int, module: nn.Module, average: nn.Module, optimizer: Any, best: Any, log: Any, seed: int
+) -> None:
     state = {
+        "seed": seed,
         "epoch": epoch,
         "module": module.state_dict(),
         "average": average.state_dict(),
@@ -156,16 +180,26 @@ def _save(path: Path, epoch: int, module: nn.Module, average: nn.Module, optimiz
     temporary.replace(path)
 
 
-def _resume(path: Path, module: nn.Module, average: nn.Module, optimizer: Any) -> tuple[int, Any, Any]:
+def _resume(
+    path: Path, module: nn.Module, average: nn.Module, optimizer: Any, seed: int
+) -> tuple[int, dict[str, Any], dict[str, Any]]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         module.load_state_dict(state["module"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
+        first, best, log = int(state["epoch"]), dict(state["best"]), dict(state["log"])
+        begun = state.get("seed", seed)
     except Exception as error:
         raise UserError(
             f"the checkpoint cannot be continued ({type(error).__name__})",
             str(path),
             "delete it to start anew, or choose another folder",
         ) from error
-    return state["epoch"], state["best"], {**state["log"], "interrupted": False}
+    if begun != seed:
+        raise UserError(
+            f"the training in this folder was begun with seed {begun}, not {seed}",
+            str(path),
+            f"go on with seed {begun}, or choose another folder",
+        )
+    return first, best, {**log, "interrupted": False}

@@ -27,6 +27,7 @@ from sozai.materials.crystal import Crystal
 from sozai.materials.wyckoff import WyckoffCrystal
 
 BATCH = 256
+HEADS = 4
 MAX_ATOMS = MAX_TOKENS - 2
 """Largest cell the network has places for: each atom may be a site of its own."""
 PATIENCE = 6
@@ -91,8 +92,11 @@ class WyckoffGPT(Generator):
             held_out: share of the rows kept for early stopping.
 
         Raises:
-            UserError: too few crystals to learn from, or a loss that is not finite.
+            UserError: too few crystals to learn from, a width that does not fit, or a loss that is not finite.
+            KeyboardInterrupt: stopped before the first epoch ended, so that nothing was learned.
         """
+        if width < HEADS or width % HEADS:
+            raise UserError(f"the width {width} is not a multiple of {HEADS}", "width", "use one such as 128")
         rows = [(crystal, properties) for crystal, properties in data if crystal.gene.n_atoms <= max_atoms]
         if len(rows) < 50:
             raise UserError(
@@ -105,7 +109,7 @@ class WyckoffGPT(Generator):
         cut = max(10, int(held_out * len(dataset)))
         validation, training = dataset.subset(order[:cut]), dataset.subset(order[cut:])
         torch.manual_seed(seed)
-        self.network = WyckoffNetwork(width=width, layers=layers, dropout=dropout)
+        self.network = WyckoffNetwork(width=width, layers=layers, heads=HEADS, dropout=dropout)
         log = train(
             self.network,
             lambda source: training.epoch(source, batch_size),
@@ -118,6 +122,8 @@ class WyckoffGPT(Generator):
             max_seconds=max_seconds,
             on_progress=on_progress,
         )
+        if not log["epochs"]:
+            raise KeyboardInterrupt
         elements = sorted({site.element for crystal, _ in rows for site in crystal.sites})
         units: dict[int, float] = {}
         for crystal, _ in rows:

@@ -68,6 +68,11 @@ class WyckoffNetwork(nn.Module):
     state after the last site also predicts the lattice as a mixture of Gaussians.
     """
 
+    _group_table: Tensor
+    _element_table: Tensor
+    _symmetry_mask: Tensor
+    _enumeration_mask: Tensor
+
     def __init__(self, width: int = 128, layers: int = 4, heads: int = 4, dropout: float = 0.1, mixtures: int = 4):
         super().__init__()
         self.settings = {"width": width, "layers": layers, "heads": heads, "dropout": dropout, "mixtures": mixtures}

@@ -114,7 +114,7 @@ def symmetry_masks() -> tuple[np.ndarray, np.ndarray]:
     for number in range(1, 231):
         for _, symmetry, enumeration, _, _ in letter_table(number):
             enumerations[number - 1, symmetry, enumeration] = True
-    return enumerations.any(-1), enumerations
+    return np.any(enumerations, axis=-1), enumerations
 
 
 def encode(gene: Gene) -> np.ndarray:
