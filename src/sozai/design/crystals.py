@@ -27,7 +27,7 @@ RESERVE = 0.2
 """Share of the time budget kept for the second opinion, the files and the report."""
 
 COLUMNS = (
-    "rank", "formula", "space_group", "n_sites", "energy_above_hull", "probability_metastable", "stability",
+    "rank", "space_group", "energy_above_hull", "probability_metastable", "stability",
     "energy_per_atom", "second_opinion_above_hull", "nearest_known", "symmetry_kept", "density", "generator",
     "template",
 )  # fmt: skip

@@ -43,7 +43,7 @@ class Generator(ABC):
         """Learn from data. Generators that learn nothing return themselves."""
         return self
 
-    def save(self, folder: Path | str) -> None:
+    def save(self, folder: Path | str) -> None:  # noqa: B027  # nothing to write is a fine answer
         """Write weights (safetensors) and settings (JSON) to a folder; nothing for generators without."""
 
     @classmethod

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 NAMES = {
     "wyckoff-gpt": "autoregressive transformer over Wyckoff sites, trained on the Materials Project",
     "substitution": "data-mined ion exchange on known prototypes; nothing to train",
-    "random": "random symmetric crystals (pyxtal); the honest lower bound",
+    "random": "random symmetric crystals in random cells (pyxtal); the honest lower bound",
 }
 """Name and what it is."""
 

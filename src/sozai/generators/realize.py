@@ -104,7 +104,7 @@ def _from_template(
     for place, template in enumerate(library.nearest(gene, exclude, novel)):
         if place == attempts:
             break
-        crystal = library.transplant(gene, template, volume_per_atom)
+        crystal = library.transplant(template, volume_per_atom)
         space = spacing(crystal)
         if not space.possible or (best and space.ratio <= best[0]):
             continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
+from heapq import merge
 
 import numpy as np
 
@@ -27,12 +28,14 @@ class Template:
         distance: mean gap an atom on the modified Pettifor scale (0 to 1) under the cheapest assignment of the
             gene's elements to the template's orbits; 0 when the elements are the same.
         energy_above_hull: eV/atom; NaN where it is unknown.
+        gene: the gene in the choice of origin that the template has.
     """
 
     row: int
     id: str
     distance: float
     energy_above_hull: float
+    gene: Gene
 
 
 @dataclass
@@ -49,11 +52,18 @@ class Templates:
     def nearest(self, gene: Gene, exclude: Set[str] = frozenset(), novel: bool = False) -> Iterator[Template]:
         """Templates of a gene, nearest chemistry first; of equally near ones the most stable first.
 
+        The library may know the gene's positions under another choice of origin: all choices are looked up.
+
         Args:
             gene: what is to be built.
             exclude: ids that may not serve.
             novel: leave out templates that have the gene's own elements on its positions (known materials).
         """
+        each = [self._nearest(equivalent, exclude, novel) for equivalent in gene.equivalents]
+        yield from merge(*each, key=_order)
+
+    def _nearest(self, gene: Gene, exclude: Set[str], novel: bool) -> Iterator[Template]:
+        """Templates on literally these positions."""
         rows = np.array(self.known.by_anonymous.get(gene.anonymous, ()), dtype=int)
         if not len(rows):
             return
@@ -66,7 +76,7 @@ class Templates:
             distance = float(distances[place])
             if names[place] in exclude or (novel and distance < 1e-9):
                 continue
-            yield Template(int(rows[place]), str(names[place]), distance, float(hull[place]))
+            yield Template(int(rows[place]), str(names[place]), distance, float(hull[place]), gene)
 
     def _group(self, anonymous: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Element scale of the sites of each row, sorted within each letter, and the weight of each site.
@@ -87,16 +97,15 @@ class Templates:
         sizes = np.array([group.multiplicity(letter) for letter in sorted(letter for _, letter in gene.sites)])
         return self._scales[anonymous], sizes / sizes.sum()
 
-    def transplant(self, gene: Gene, template: Template, volume_per_atom: float | None = None) -> WyckoffCrystal:
-        """The template's crystal with the gene's elements on its orbits.
+    def transplant(self, template: Template, volume_per_atom: float | None = None) -> WyckoffCrystal:
+        """The template's crystal with the elements of its gene on its orbits.
 
         Args:
-            gene: the elements and their positions.
             template: one of ``nearest(gene)``.
             volume_per_atom: cubic angstrom; without it the template's volume is scaled by the ratio of the sums
                 of element volumes.
         """
-        parent = self.known.crystal(template.row)
+        gene, parent = template.gene, self.known.crystal(template.row)
         target = sorted(gene.sites, key=_by_letter)
         source = sorted(parent.sites, key=lambda site: _by_letter((site.element, site.letter)))
         sites = [
@@ -109,6 +118,10 @@ class Templates:
         else:
             factor = volume_per_atom * gene.n_atoms / primitive_volume(child)
         return scaled(child, factor)
+
+
+def _order(template: Template) -> tuple[float, float]:
+    return round(template.distance, 6), float(np.nan_to_num(template.energy_above_hull, nan=np.inf))
 
 
 def _by_letter(site: tuple[str, str]) -> tuple[str, float, str]:
