@@ -43,6 +43,17 @@ def read_crystals(path: Path, most_sites: int, columns: Sequence[str] = ()) -> p
     return table[table.n_sites <= most_sites].reset_index(drop=True)
 
 
+def library(energies: Path | None):
+    """The bundled library, with the energies (eV/atom by id) of a JSON file instead of its own if one is named."""
+    from sozai.materials.known import KnownMaterials, known_materials
+
+    known = known_materials()
+    if energies is None:
+        return known
+    values = json.loads(energies.read_text())
+    return KnownMaterials(known.table.assign(energy=[values.get(i, np.nan) for i in known.table["id"]]), known.source)
+
+
 class Cache:
     """Results by key in a JSON-lines file; a line that was cut off by an interruption is computed again."""
 

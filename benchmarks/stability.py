@@ -131,12 +131,16 @@ def relax_missing(rows: pd.DataFrame, results: Cache) -> None:
         tell(done, len(todo))
 
 
-def judge(rows: pd.DataFrame, results: Cache, dft: DftHull, known) -> tuple[pd.DataFrame, Counter]:
-    """Both distances of every row that can be judged; and why the others cannot."""
+def judge(rows: pd.DataFrame, results: Cache, phases: pd.DataFrame, known) -> tuple[pd.DataFrame, Counter]:
+    """Sozai's distance and DFT's for every row that can be judged; and why the others cannot.
+
+    ``dft`` is the distance to the hull of all DFT phases, ``dft_library`` to that of those in the library only.
+    """
     from sozai.screening.hull import Hull
     from sozai.screening.identity import Novelty, counts_of
 
     hull, novelty = Hull(known), Novelty(known)
+    whole, shared = DftHull(phases), DftHull(phases[phases.material_id.isin(known.table["id"])])
     left_out: Counter[str] = Counter()
     judged = []
     for row in rows.itertuples():
@@ -144,7 +148,8 @@ def judge(rows: pd.DataFrame, results: Cache, dft: DftHull, known) -> tuple[pd.D
         if not found["converged"]:
             left_out["relaxation not converged"] += 1
             continue
-        label = dft.above(row.formula, row.formation_energy_per_atom + anion_correction(row.formula))
+        energy = row.formation_energy_per_atom + anion_correction(row.formula)
+        label = whole.above(row.formula, energy)
         if not np.isfinite(label):
             left_out["an element without pure DFT reference"] += 1
             continue
@@ -157,9 +162,16 @@ def judge(rows: pd.DataFrame, results: Cache, dft: DftHull, known) -> tuple[pd.D
             left_out["the same as a material of the library"] += 1
             continue
         judged.append(
-            (row.material_id, row.formula, len(fractions(row.formula)), kind_of(row.formula), ours.above, label)
+            {
+                "formula": row.formula,
+                "n_elements": len(fractions(row.formula)),
+                "kind": kind_of(row.formula),
+                "ours": ours.above,
+                "dft": label,
+                "dft_library": shared.above(row.formula, energy),
+            }
         )
-    return pd.DataFrame(judged, columns=["id", "formula", "n_elements", "kind", "ours", "dft"]), left_out
+    return pd.DataFrame(judged), left_out
 
 
 def offsets(formulas, differences: np.ndarray) -> dict[str, float]:
@@ -204,21 +216,16 @@ def main() -> None:
     parser.add_argument("--calibration", type=Path, default=Path("src/sozai/screening/calibration.json"))
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks/stability.md"))
     options = parser.parse_args()
-    from sozai.materials.known import KnownMaterials, known_materials
-
-    known = known_materials()
-    if options.energies:
-        energies = pd.read_json(options.energies, typ="series")
-        known = KnownMaterials(known.table.assign(energy=known.table["id"].map(energies)), known.source)
+    known = common.library(options.energies)
     data = common.read_crystals(options.data, options.most_sites, ["formation_energy_per_atom"])
     # A longer choice begins with the shorter one, so that the cache serves both.
     rows = data.iloc[np.random.default_rng(0).permutation(len(data))[: options.count]]
     results = Cache(options.cache)
     relax_missing(rows, results)
     dft = read_dft(options.dft)
-    judged, left_out = judge(rows, results, DftHull(dft), known)
+    judged, left_out = judge(rows, results, dft, known)
     check = check_correction(rows, results, dft, known)
-    phases = len(dft), int(np.isfinite(known.table["energy"]).sum())
+    phases = len(dft), int(dft.material_id.isin(known.table["id"]).sum())
     report(judged, left_out, check, len(rows), phases, options)
 
 
