@@ -61,7 +61,11 @@ class Cache:
         self.path = path
         self.entries: dict[str, dict[str, Any]] = {}
         if path is not None and path.exists():
-            for line in path.read_text().splitlines():
+            text = path.read_text()
+            if text and not text.endswith("\n"):
+                with path.open("a") as handle:
+                    handle.write("\n")  # else the next entry would join the line that was cut off
+            for line in text.splitlines():
                 try:
                     entry = json.loads(line)
                 except json.JSONDecodeError:

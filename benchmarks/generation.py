@@ -83,7 +83,7 @@ def draw(name: str, count: int, seed: int, hull: Any, options: argparse.Namespac
     samples = [Sample(each.gene, built.get(number)) for number, each in enumerate(genes)]
     distinct = None
     if name == "wyckoff-gpt":
-        distinct = len({each.gene for each in model.sample_genes(count, seed=seed, distinct=False)}) / count
+        distinct = len({each.gene.canonical for each in model.sample_genes(count, seed=seed, distinct=False)}) / count
     return Drawn(samples, between - started, seconds, distinct)
 
 
