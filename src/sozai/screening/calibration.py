@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -45,7 +46,7 @@ class Calibration:
         sizes = np.diff(edges)
         # Laplace's rule keeps a block of few materials from claiming certainty.
         levels = (result.x[edges[:-1]] * sizes + 1) / (sizes + 2)
-        middles = np.array([above[order][a:b].mean() for a, b in zip(edges[:-1], edges[1:], strict=True)])
+        middles = np.array([above[order][a:b].mean() for a, b in pairwise(edges)])
         levels = isotonic_regression(levels, weights=sizes, increasing=False).x
         return cls(middles, np.asarray(levels), report or {})
 

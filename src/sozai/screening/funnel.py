@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sozai.errors import UserError
 from sozai.knowledge.crystals.ruleset import CrystalRules
 from sozai.knowledge.crystals.wish import CrystalWish
 from sozai.materials.crystal import Crystal
@@ -147,7 +148,11 @@ class Funnel:
     def _valid(self, crystals: Sequence[Crystal], dropped: Counter[str]) -> tuple[list[Crystal], str]:
         kept = []
         for number, crystal in enumerate(crystals):
-            faults = [v for v in self.rules.check(crystal.structure, self.wish, "fast") if v.fatal]
+            try:
+                faults = [v for v in self.rules.check(crystal.structure, self.wish, "fast") if v.fatal]
+            except UserError as error:  # a crystal that the rules cannot judge must not stop the others
+                self._reject(dropped, crystal, "valid", "cannot be checked", str(error))
+                continue
             if faults:
                 self._reject(dropped, crystal, "valid", faults[0].rule, faults[0].message)
             else:
@@ -218,10 +223,10 @@ class Funnel:
             self.on_progress(finished, len(crystals), f"relaxing {formula_of(relaxation.structure)}")
         kept, seen = [], Seen()
         for crystal in crystals:
-            relaxation = done.get(_key(crystal))
-            if relaxation is None:
+            if _key(crystal) not in done:
                 self._reject(dropped, crystal, "relaxed", "time limit", "the time limit came before it was relaxed")
                 continue
+            relaxation = done[_key(crystal)]
             fault = self._fault_after(crystal, relaxation, seen)
             if fault:
                 self._reject(dropped, crystal, "relaxed", *fault)
@@ -253,8 +258,13 @@ class Funnel:
             if above is not None and above > self.keep_above:
                 reason = f"{above:.3f} eV/atom above the hull, more than {self.keep_above}"
                 self._reject(dropped, crystal, "stable", "too far above the hull", reason)
+                continue
+            verdicts = self.rules.check(relaxation.structure, self.wish, "full")
+            fault = next((verdict for verdict in verdicts if verdict.fatal), None)
+            if fault:  # the full level has rules that the fast one leaves out
+                self._reject(dropped, crystal, "stable", fault.rule, fault.message)
             else:
-                records.append(record)
+                records.append({**record, "verdicts": [verdict.to_dict() for verdict in verdicts]})
         records.sort(key=lambda r: (-(r["probability_metastable"] or 0.0), r["energy_above_hull"] or 0.0, r["id"]))
         opinion = None
         if self.second_opinion and records:
@@ -264,7 +274,6 @@ class Funnel:
         for place, record in enumerate(records):
             record["rank"] = place + 1
             structure: Structure = record["structure"]
-            record["verdicts"] = [v.to_dict() for v in self.rules.check(structure, self.wish, "full")]
             late = self.deadline is not None and time.monotonic() > self.deadline + 30
             if opinion and not late:
                 record["second_opinion"] = opinion.judge(structure, record["decomposition"])
@@ -328,9 +337,14 @@ class Funnel:
     def _write_journal(self, crystal: Crystal, relaxation: Relaxation) -> None:
         if self.journal is None:
             return
-        entry = {**relaxation.__dict__, "structure": relaxation.structure.as_dict(), "key": _key(crystal)}
-        with self.journal.open("a") as handle:
-            handle.write(json.dumps(entry) + "\n")
+        entry = {
+            **relaxation.__dict__,
+            "structure": relaxation.structure.as_dict(),
+            "key": _key(crystal),
+            "fmax": self.fmax,
+        }
+        with self.journal.open("a") as handle:  # the line break first: the line before may have been cut off
+            handle.write("\n" + json.dumps(entry))
 
     def _read_journal(self) -> dict[str, Relaxation]:
         from pymatgen.core import Structure
@@ -338,13 +352,15 @@ class Funnel:
         done: dict[str, Relaxation] = {}
         if self.journal is None or not self.journal.exists():
             return done
-        for line in self.journal.read_text().splitlines():
+        for line in self.journal.read_text(errors="replace").splitlines():
             try:
                 entry = json.loads(line)
-            except json.JSONDecodeError:
-                continue  # the line that was being written when the run was stopped
-            key = entry.pop("key")
-            done[key] = Relaxation(**{**entry, "structure": Structure.from_dict(entry["structure"])})
+                key, fmax = entry.pop("key"), entry.pop("fmax")
+                relaxation = Relaxation(**{**entry, "structure": Structure.from_dict(entry["structure"])})
+            except (ValueError, LookupError, TypeError, AttributeError):
+                continue  # the line that was being written when the run was stopped: relaxed again
+            if fmax == self.fmax:
+                done[key] = relaxation
         return done
 
 
@@ -361,7 +377,7 @@ def _space_group(structure: Structure) -> tuple[int, str]:
 
     cell = (structure.lattice.matrix, structure.frac_coords, [site.specie.Z for site in structure])
     try:
-        dataset = spglib.get_symmetry_dataset(cell, symprec=SYMPREC)
+        dataset = spglib.get_symmetry_dataset(cell, symprec=SYMPREC)  # type: ignore[arg-type]
     except Exception:  # spglib raises where it used to return None; either way the crystal has no symmetry
         dataset = None
     number = 1 if dataset is None else int(dataset.number)

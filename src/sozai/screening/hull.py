@@ -59,6 +59,7 @@ class Hull:
         diagram, references, note = self._diagram(system)
         if diagram is None:
             return HullDistance(None, note, references=references)
+        phases: dict[Any, float]
         phases, hull_energy = diagram.get_decomp_and_hull_energy_per_atom(Composition(dict(counts)))
         decomposition = [
             {"formula": entry.composition.reduced_formula, "fraction": round(float(share), 4), "id": entry.name}

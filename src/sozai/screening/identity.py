@@ -27,7 +27,7 @@ def matcher() -> StructureMatcher:
     """The matcher that all comparisons share."""
     from pymatgen.analysis.structure_matcher import StructureMatcher
 
-    return StructureMatcher(**MATCHER, primitive_cell=False, scale=True)
+    return StructureMatcher(**MATCHER, primitive_cell=False, scale=True)  # type: ignore[arg-type]
 
 
 def primitive(structure: Structure) -> Structure:
@@ -37,10 +37,10 @@ def primitive(structure: Structure) -> Structure:
 
     cell = (structure.lattice.matrix, structure.frac_coords, [site.specie.Z for site in structure])
     try:
-        found = spglib.find_primitive(cell, symprec=0.1)
+        found = spglib.find_primitive(cell, symprec=0.1)  # type: ignore[arg-type]
     except Exception:  # newer spglib raises its own error where older ones return None
         found = None
-    return structure if found is None else Structure(found[0], found[2], found[1])
+    return structure if found is None else Structure(found[0], [int(z) for z in found[2]], found[1])
 
 
 def counts_of(structure: Structure) -> dict[str, int]:

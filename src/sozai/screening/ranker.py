@@ -25,7 +25,7 @@ from sozai.errors import UserError
 from sozai.generators.base import Progress
 from sozai.generators.train import device_of, train
 from sozai.generators.wyckoff_gpt import tokens
-from sozai.generators.wyckoff_gpt.network import WyckoffNetwork
+from sozai.generators.wyckoff_gpt.network import MAX_TOKENS, WyckoffNetwork
 from sozai.materials.known import KnownMaterials, known_materials
 from sozai.materials.wyckoff import Gene
 from sozai.screening.hull import Hull
@@ -37,7 +37,7 @@ class EnergyNetwork(nn.Module):
     def __init__(self, gene: WyckoffNetwork):
         super().__init__()
         self.gene = gene
-        width = gene.settings["width"]
+        width = int(gene.settings["width"])
         self.head = nn.Sequential(nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, 2))
 
     def forward(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -90,8 +90,9 @@ class Ranker:
         network = EnergyNetwork(start)
         if not held_out:
             order = np.random.default_rng(seed).permutation(len(rows))
-            held_out = [rows[index] for index in order[: len(rows) // 20]]
-            rows = [rows[index] for index in order[len(rows) // 20 :]]
+            cut = max(1, len(rows) // 20)
+            held_out = [rows[index] for index in order[:cut]]
+            rows = [rows[index] for index in order[cut:]]
         encoded = [(_encode(gene), energy) for gene, energy in rows]
         check = [(_encode(gene), energy) for gene, energy in held_out]
 
@@ -125,10 +126,14 @@ class Ranker:
         return ranker
 
     def formation_energies(self, genes: Sequence[Gene]) -> np.ndarray:
-        """Predicted formation energies after relaxation, eV/atom."""
+        """Predicted formation energies after relaxation, eV/atom.
+
+        NaN for what the network cannot read: genes of too many sites, or of elements beyond its table.
+        """
         device = next(self.network.parameters()).device
-        order = sorted(range(len(genes)), key=lambda index: len(genes[index].sites))
-        values = np.empty(len(genes))
+        readable = [index for index, gene in enumerate(genes) if _readable(gene)]
+        order = sorted(readable, key=lambda index: len(genes[index].sites))
+        values = np.full(len(genes), np.nan)
         with torch.no_grad():
             for at in range(0, len(order), 256):
                 rows = order[at : at + 256]
@@ -157,7 +162,7 @@ class Ranker:
             if value.dtype != torch.bool
         }
         save_file(state, target / "weights.safetensors")
-        settings = {"network": self.network.gene.settings, **self.settings}
+        settings = {"network": self.network.gene.settings, **self.settings, "weights": _hash(target)}
         (target / "settings.json").write_text(json.dumps(settings, indent=1) + "\n")
 
     @classmethod
@@ -172,17 +177,30 @@ class Ranker:
             settings = json.loads((source / "settings.json").read_text())
             network = EnergyNetwork(WyckoffNetwork(**settings.pop("network")))
             state = {name: value.float() for name, value in load_file(source / "weights.safetensors").items()}
-            network.load_state_dict(state, strict=False)
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            missing, unexpected = network.load_state_dict(state, strict=False)
+            if unexpected or any(not name.endswith("_mask") for name in missing):
+                raise ValueError("the weights do not fit the settings")
+            if settings.get("weights", _hash(source)) != _hash(source):
+                raise ValueError("the weights are not those that the settings name")
+        except (OSError, SafetensorError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise UserError(
                 f"the ranker's weights cannot be read ({type(error).__name__})", str(source), "reinstall sozai"
             ) from error
-        settings["weights"] = hashlib.sha256((source / "weights.safetensors").read_bytes()).hexdigest()
+        settings["weights"] = _hash(source)
         return cls(network.eval().to(device_of(device)), settings)
 
 
+def _hash(folder: Path) -> str:
+    return hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+
+
+def _readable(gene: Gene) -> bool:
+    return len(gene.sites) <= MAX_TOKENS - 2 and all(element in tokens.INDEX for element, _ in gene.sites)
+
+
 def _encode(gene: Gene) -> tuple[int, np.ndarray]:
-    return gene.space_group - 1, tokens.encode(gene)
+    """Equivalent choices of origin are one crystal and must get one energy."""
+    return gene.space_group - 1, tokens.encode(gene.canonical)
 
 
 def _batch(rows: Sequence[tuple[tuple[int, np.ndarray], float]]) -> dict[str, Tensor]:
