@@ -78,7 +78,7 @@ def main() -> None:
         ),
     ]
     if failures:
-        parts += ["Reasons: " + "; ".join(f"{reason}: {count}" for reason, count in reasons) + ".", ""]
+        parts.append("Reasons: " + "; ".join(f"{reason}: {count}" for reason, count in reasons) + ".")
         parts.append(table(["id", "formula", "what happened"], failures[:NAMED]))
         if len(failures) > NAMED:
             others = ", ".join(identifier for identifier, _, _ in failures[NAMED:])
