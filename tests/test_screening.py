@@ -3,7 +3,9 @@
 import json
 import math
 import time
+from importlib.resources import files
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ from sozai.materials.crystal import Crystal
 from sozai.materials.known import KnownMaterials, known_materials
 from sozai.materials.wyckoff import Gene, WyckoffCrystal
 from sozai.screening import funnel as funnel_module
-from sozai.screening.calibration import Calibration, reliability
+from sozai.screening.calibration import Calibration, bundled, reliability
 from sozai.screening.funnel import Funnel, gene_of
 from sozai.screening.hull import Hull
 from sozai.screening.identity import Novelty, Seen, counts_of, formula_of
@@ -724,3 +726,40 @@ def test_a_large_crystal_passes_the_real_ranker(salts, ranker):
     check_counts(result, given)
     assert "predicted_above_hull" in given[1].properties
     assert "predicted_above_hull" not in given[0].properties
+
+
+# --- what ships -----------------------------------------------------------------------------------------------
+
+
+def test_bundled_calibration_is_sound():
+    calibration = bundled()
+    assert (np.diff(calibration.knots) > 0).all()
+    assert (np.diff(calibration.probabilities) <= 0).all()
+    assert 0.5 < calibration.probability(0.0) <= 1
+    assert 0 <= calibration.probability(0.5) < 0.3
+    assert {"table", "expected_calibration_error"} <= calibration.report.keys()
+    assert 0 <= calibration.report["expected_calibration_error"] < 0.1
+
+
+def test_bundled_ranker_knows_formation_energies():
+    """Of known materials, most of which it has seen: a ranker that cannot tell these orders nothing."""
+    known = known_materials()
+    ranker = Ranker.load(device="cpu")
+    energies = known.table["energy"].to_numpy()
+    small = np.flatnonzero((known.table["n_atoms"].to_numpy() <= 12) & np.isfinite(energies))
+    rows = np.random.default_rng(1).choice(small, 300, replace=False)
+    genes = [known.gene(int(row)) for row in rows]
+    elements = element_energies(known)
+    truth = np.array([energies[r] - mean_element_energy(g.counts, elements) for r, g in zip(rows, genes, strict=True)])
+    started = time.monotonic()
+    found = ranker.formation_energies(genes)
+    assert (time.monotonic() - started) / len(genes) < 0.01  # about a millisecond a gene
+    assert np.median(np.abs(found - truth)) < 0.15
+    assert np.corrcoef(found, truth)[0, 1] > 0.85
+    assert len(ranker.settings["weights"]) == 64
+
+
+def test_bundled_files_are_small():
+    package = files("sozai")
+    weights = [package / "generators/wyckoff_gpt/weights", package / "screening/ranker_weights"]
+    assert sum(path.stat().st_size for folder in weights for path in Path(str(folder)).iterdir()) < 20e6

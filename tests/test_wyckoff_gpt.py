@@ -25,7 +25,7 @@ from sozai.generators.wyckoff_gpt.sampling import draw
 from sozai.knowledge.crystals.elements import element_table
 from sozai.knowledge.crystals.wish import SYMBOLS, CrystalWish
 from sozai.materials.known import known_materials
-from sozai.materials.wyckoff import Gene, WyckoffCrystal, space_group
+from sozai.materials.wyckoff import Gene, WyckoffCrystal, WyckoffSite, space_group
 
 ALL = frozenset(SYMBOLS)
 PROPERTY = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -186,8 +186,6 @@ def test_equivalent_genes_are_the_same_crystal(gene):
 
 def with_gene(crystal, gene):
     """The crystal's cell with the sites of another gene (no free coordinates)."""
-    from sozai.materials.wyckoff import WyckoffSite
-
     sites = tuple(WyckoffSite(element, letter, ()) for element, letter in gene.sites)
     return WyckoffCrystal(gene.space_group, sites, crystal.lattice).to_structure()
 
@@ -807,3 +805,71 @@ def test_damaged_weights_are_refused(generator, tmp_path, how):
         WyckoffGPT.load(folder)
     assert str(folder) in str(caught.value)
     assert caught.value.mend
+
+
+# --- the weights that ship ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bundled():
+    return WyckoffGPT.load(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def unconditional(bundled):
+    return bundled.sample_genes(256, seed=0)
+
+
+def test_bundled_generator_says_what_it_is(bundled):
+    card = bundled.card()
+    assert card["name"] == "wyckoff-gpt"
+    assert len(card["weights"]) == 64
+    assert card["max_atoms"] == 20
+    assert card["crystals"] > 10_000
+    assert {"seed"} <= card.keys()
+    assert {"Li", "O", "Fe", "U"} <= set(bundled.settings["elements"])
+
+
+def test_bundled_generator_draws_sound_genes(unconditional):
+    assert len(unconditional) == 256
+    assert len({each.gene.canonical for each in unconditional}) == 256
+    assert all(each.gene.fault() is None and each.gene.n_atoms <= 20 for each in unconditional)
+    assert np.mean([each.gene.space_group == 1 for each in unconditional]) <= 0.06  # data: 2%
+    volumes = [each.volume_per_atom for each in unconditional]
+    assert 12 < np.median(volumes) < 26  # data: 18 cubic angstrom
+    most_symmetric = np.mean([each.gene.space_group >= 195 for each in unconditional])
+    assert 0.1 < most_symmetric < 0.5  # cubic; data: about a quarter
+
+
+def test_bundled_network_prefers_known_crystals(bundled):
+    """A known crystal must be far likelier than the same one with its elements exchanged at random."""
+    known = known_materials()
+    rng = np.random.default_rng(0)
+    small = np.flatnonzero(known.table["n_atoms"].to_numpy() <= 12)
+    crystals = [known.crystal(int(row)) for row in rng.choice(small, 150, replace=False)]
+    elements = sorted(bundled.settings["elements"])
+    swapped = []
+    for crystal in crystals:
+        present = sorted({site.element for site in crystal.sites})
+        table = dict(zip(present, rng.choice(elements, len(present), replace=False).tolist(), strict=True))
+        sites = tuple(WyckoffSite(table[site.element], site.letter, site.parameters) for site in crystal.sites)
+        swapped.append(WyckoffCrystal(crystal.space_group, sites, crystal.lattice))
+    losses = []
+    with torch.no_grad():
+        for group in (crystals, swapped):
+            data = WyckoffDataset.from_crystals((crystal, {}) for crystal in group)
+            _, parts = bundled.network.loss(data.batch(np.arange(len(data)), None))
+            losses.append(sum(value for name, value in parts.items() if name != "lattice"))
+    assert losses[0] < 25
+    assert losses[0] < losses[1] - 3
+
+
+def test_bundled_network_obeys_targets(bundled):
+    """Wide gaps ask for anions, narrow ones for metals."""
+
+    def share_of_anions(gap):
+        wish = CrystalWish.of(max_atoms=20, targets={"band_gap": gap})
+        drawn = bundled.sample_genes(96, wish, seed=1)
+        return np.mean([bool({"O", "F", "Cl", "S", "Br"} & set(each.gene.counts)) for each in drawn])
+
+    assert share_of_anions(5.0) > share_of_anions(0.0) + 0.4

@@ -40,7 +40,7 @@ def primitive(structure: Structure) -> Structure:
         found = spglib.find_primitive(cell, symprec=0.1)  # type: ignore[arg-type]
     except Exception:  # newer spglib raises its own error where older ones return None
         found = None
-    return structure if found is None else Structure(found[0], [int(z) for z in found[2]], found[1])
+    return structure if found is None else Structure(found[0], found[2], found[1])  # type: ignore[arg-type]
 
 
 def counts_of(structure: Structure) -> dict[str, int]:
