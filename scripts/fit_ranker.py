@@ -19,7 +19,8 @@ from pymatgen.core import Structure
 from sozai.generators.wyckoff_gpt.model import WyckoffGPT
 from sozai.materials.known import known_materials
 from sozai.materials.wyckoff import Gene, WyckoffCrystal, WyckoffError
-from sozai.screening.ranker import Ranker, element_energies, mean_element_energy
+from sozai.screening.hull import Hull, mean_element_energy
+from sozai.screening.ranker import Ranker
 
 TARGET = Path(__file__).resolve().parents[1] / "src/sozai/screening/ranker_weights"
 MAX_ATOMS = 20
@@ -53,7 +54,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=TARGET)
     options = parser.parse_args()
     known = known_materials()
-    elements = element_energies(known)
+    elements = Hull(known).element_energies
 
     def formation(rows: list[tuple[Gene, float]]) -> list[tuple[Gene, float]]:
         values = [(gene.canonical, energy - mean_element_energy(gene.counts, elements)) for gene, energy in rows]

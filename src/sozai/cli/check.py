@@ -78,9 +78,7 @@ def _result(judged: Sequence[tuple[Crystal, Sequence[Verdict]]], problems: Seque
     }
 
 
-def _render(
-    judged: Sequence[tuple[Crystal, Sequence[Verdict]]], problems: Sequence[Problem], console: Console
-) -> None:
+def _render(judged: Sequence[tuple[Crystal, Sequence[Verdict]]], problems: Sequence[Problem], console: Console) -> None:
     from rich.markup import escape
     from rich.table import Table
 

@@ -23,7 +23,7 @@ from sozai.trust.manifest import Manifest
 
 Progress = Callable[[int, int, str], None]
 
-RESERVE = 0.2
+RESERVE = 0.3
 """Share of the time budget kept for the second opinion, the files and the report."""
 
 COLUMNS = (
@@ -115,6 +115,7 @@ def design_crystals(
             wish=wish,
             relax=relax,
             deadline=started + 60 * minutes * (1 - RESERVE),
+            grace=60 * minutes * RESERVE * 0.8,
             second_opinion=second_opinion,
             journal=state / "relaxed.jsonl",
             processes=processes,
@@ -204,6 +205,7 @@ def screen_crystals(
             wish=wish,
             relax=relax,
             deadline=started + 60 * minutes * (1 - RESERVE),
+            grace=60 * minutes * RESERVE * 0.8,
             second_opinion=second_opinion,
             novel=novel,
             journal=state / "relaxed.jsonl",

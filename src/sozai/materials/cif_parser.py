@@ -69,7 +69,7 @@ def _parse_block(body: str) -> tuple[Structure, list[str]]:
         _check_symbols(data)
         _check_occupancies(data)
         (structure,) = parser.parse_structures(primitive=False, on_error="raise")
-    notes = [note for note in parser.warnings if not any(harmless in note for harmless in _HARMLESS)]
+    notes = [note for note in getattr(parser, "warnings", []) if not any(harmless in note for harmless in _HARMLESS)]
     for note in notes:
         if "parsed as" in note or "implicit hydrogens" in note.lower():
             raise ValueError(f"its atoms are not clearly named ({note})")
@@ -103,8 +103,10 @@ def _check_symbols(data: Mapping[str, Any]) -> None:
         for label in data["_atom_site_label"]:
             letters = re.match(r"[A-Za-z]*", label)[0]  # type: ignore[index]
             # "Fe1", "O1A" and "CA2" name an element; "Xx1" and "OH2" (which pymatgen drops) do not.
-            if not re.match(r"[A-Z]", label) or re.match("OH|Wat|NO3", label) or not any(
-                Element.is_valid_symbol(part.title()) for part in (letters[:2], letters[:1])
+            if (
+                not re.match(r"[A-Z]", label)
+                or re.match("OH|Wat|NO3", label)
+                or not any(Element.is_valid_symbol(part.title()) for part in (letters[:2], letters[:1]))
             ):
                 raise ValueError(f"the atom label '{label}' names no element")
             if len(letters) > 1 and letters[1].islower() and not Element.is_valid_symbol(letters[:2]):

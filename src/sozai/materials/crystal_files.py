@@ -1,7 +1,7 @@
 """Reads and writes crystals in the community's files, and says of each bad one why it cannot be used.
 
-    crystals, problems = read_crystals("candidates.zip")
-    write_crystals(crystals, "run/")
+crystals, problems = read_crystals("candidates.zip")
+write_crystals(crystals, "run/")
 """
 
 from __future__ import annotations

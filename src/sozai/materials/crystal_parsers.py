@@ -225,7 +225,7 @@ def parse_parquet(data: bytes) -> Iterator[Found | Problem]:
                     )
                 if numbers.size and not 1 <= numbers.min() <= numbers.max() <= 118:
                     raise ValueError("an atomic number is not between 1 and 118")
-                structure = Structure(lattice.reshape(3, 3), numbers, coords.reshape(-1, 3))
+                structure = Structure(lattice.reshape(3, 3), numbers.tolist(), coords.reshape(-1, 3))
             except Exception as error:
                 yield Problem(where, f"it is no valid structure ({_first_line(error)})")
                 continue

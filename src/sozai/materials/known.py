@@ -6,6 +6,7 @@ already, and the convex hull is built from its energies. ``scripts/build_known_m
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -131,14 +132,12 @@ class KnownMaterials:
     @cached_property
     def by_formula(self) -> dict[str, list[int]]:
         """Rows by reduced formula."""
-        return _group(self._columns["formula"])
+        return _group(self._columns["formula"].tolist())
 
     @cached_property
     def by_anonymous(self) -> dict[str, list[int]]:
         """Rows by anonymous Wyckoff fingerprint (``Gene.anonymous``)."""
-        letters = (
-            "".join(sorted(text.split("@")[1] for text in sites.split(" "))) for sites in self._columns["sites"]
-        )
+        letters = ("".join(sorted(text.split("@")[1] for text in sites.split(" "))) for sites in self._columns["sites"])
         keys = [f"{n}:{text}" for n, text in zip(self._columns["space_group"], letters, strict=True)]
         return _group(keys)
 
@@ -176,3 +175,30 @@ def known_materials() -> KnownMaterials:
     """
     with as_file(files("sozai.materials") / "known_materials.parquet") as path:
         return KnownMaterials.read(path)
+
+
+@dataclass(frozen=True)
+class KnownPhase:
+    """A known material of which no structure is at hand: it competes in the hull all the same.
+
+    Attributes:
+        formation_energy: eV/atom, by DFT (MP2020-corrected).
+    """
+
+    id: str
+    formula: str
+    formation_energy: float
+
+
+@lru_cache(maxsize=1)
+def known_phases() -> dict[frozenset[str], list[KnownPhase]]:
+    """The bundled phases by chemical system (``scripts/build_known_phases.py``; LeMaterial, CC BY 4.0)."""
+    import pandas as pd
+
+    with as_file(files("sozai.materials") / "known_phases.csv.gz") as path:
+        table = pd.read_csv(path, keep_default_na=False)
+    groups: dict[frozenset[str], list[KnownPhase]] = defaultdict(list)
+    for identifier, formula, energy in zip(table["id"], table["formula"], table["formation_energy"], strict=True):
+        system = frozenset(re.findall("[A-Z][a-z]?", formula))
+        groups[system].append(KnownPhase(identifier, formula, float(energy)))
+    return dict(groups)

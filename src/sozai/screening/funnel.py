@@ -20,6 +20,7 @@ import numpy as np
 from sozai.errors import UserError
 from sozai.knowledge.crystals.ruleset import CrystalRules
 from sozai.knowledge.crystals.wish import CrystalWish
+from sozai.knowledge.verdict import Verdict
 from sozai.materials.crystal import Crystal
 from sozai.materials.known import KnownMaterials, known_materials
 from sozai.materials.wyckoff import Gene, WyckoffCrystal, WyckoffError, space_group
@@ -28,11 +29,14 @@ from sozai.screening.hull import Hull
 from sozai.screening.identity import MATCHER, Novelty, Seen, counts_of, formula_of
 from sozai.screening.ranker import Ranker
 from sozai.screening.relax import TIME_LIMIT, Relaxation, relax_stream
+from sozai.screening.second_opinion import SecondOpinion
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 Progress = Callable[[int, int, str], None]
+MENDED_BY_RELAXATION = {"interatomic_distances": 0.6, "volume_per_atom": 20.0}
+"""Faults (angstrom; cubic angstrom an atom) up to which a crystal is still worth relaxing; later none is allowed."""
 SYMPREC = 0.1
 """Tolerance in angstrom for the space group named in results (the one the library was made with)."""
 
@@ -83,6 +87,7 @@ class Funnel:
         journal: file that keeps finished relaxations, so that an interrupted run can go on.
         processes: workers for the relaxation.
         keep_above: candidates up to this energy above hull (eV/atom) are handed over.
+        grace: seconds after the deadline that the second opinion may take.
     """
 
     def __init__(
@@ -100,6 +105,7 @@ class Funnel:
         journal: Path | None = None,
         processes: int | None = None,
         keep_above: float = METASTABLE,
+        grace: float = 60.0,
         on_progress: Progress | None = None,
     ):
         self.rules = rules or CrystalRules.load()
@@ -116,6 +122,7 @@ class Funnel:
         self.journal = journal
         self.processes = processes
         self.keep_above = keep_above
+        self.grace = grace
         self.on_progress = on_progress or (lambda done, total, note: None)
         self._rejected: list[dict[str, Any]] = []
 
@@ -149,7 +156,7 @@ class Funnel:
         kept = []
         for number, crystal in enumerate(crystals):
             try:
-                faults = [v for v in self.rules.check(crystal.structure, self.wish, "fast") if v.fatal]
+                faults = [v for v in self.rules.check(crystal.structure, self.wish, "fast") if _hopeless(v)]
             except UserError as error:  # a crystal that the rules cannot judge must not stop the others
                 self._reject(dropped, crystal, "valid", "cannot be checked", str(error))
                 continue
@@ -158,7 +165,7 @@ class Funnel:
             else:
                 kept.append(crystal)
             self.on_progress(number + 1, len(crystals), "checking the rules")
-        return kept, "no hard rule broken"
+        return kept, "no hard rule broken (small faults of distance and volume are left to the relaxation)"
 
     def _unique(self, crystals: Sequence[Crystal], dropped: Counter[str]) -> tuple[list[Crystal], str]:
         seen, kept = Seen(), []
@@ -260,25 +267,27 @@ class Funnel:
                 self._reject(dropped, crystal, "stable", "too far above the hull", reason)
                 continue
             verdicts = self.rules.check(relaxation.structure, self.wish, "full")
+            self.on_progress(len(records) + 1, len(relaxed), "all rules")
             fault = next((verdict for verdict in verdicts if verdict.fatal), None)
             if fault:  # the full level has rules that the fast one leaves out
                 self._reject(dropped, crystal, "stable", fault.rule, fault.message)
             else:
                 records.append({**record, "verdicts": [verdict.to_dict() for verdict in verdicts]})
         records.sort(key=lambda r: (-(r["probability_metastable"] or 0.0), r["energy_above_hull"] or 0.0, r["id"]))
-        opinion = None
-        if self.second_opinion and records:
-            from sozai.screening.second_opinion import SecondOpinion
-
-            opinion = SecondOpinion(self.known) if SecondOpinion.available() else None
         for place, record in enumerate(records):
             record["rank"] = place + 1
-            structure: Structure = record["structure"]
-            late = self.deadline is not None and time.monotonic() > self.deadline + 30
-            if opinion and not late:
-                record["second_opinion"] = opinion.judge(structure, record["decomposition"])
-            record["structure"] = structure.as_dict()
-            self.on_progress(place + 1, len(records), "second opinion")
+        if self.second_opinion and records and SecondOpinion.available():
+            opinions = SecondOpinion(self.known).judge(
+                [record["structure"] for record in records],
+                [record["decomposition"] for record in records],
+                None if self.deadline is None else max(self.deadline, time.monotonic()) + self.grace,
+                self.processes,
+                lambda done, total, note: self.on_progress(done, total, f"second opinion on {note}"),
+            )
+            for record, opinion in zip(records, opinions, strict=True):
+                record["second_opinion"] = opinion
+        for record in records:
+            record["structure"] = record["structure"].as_dict()
         unknown = sum(record["energy_above_hull"] is None for record in records)
         note = f"at most {self.keep_above} eV/atom above the hull of known materials (CHGNet)"
         return records, note + (f"; {unknown} with unknown hull are kept" if unknown else "")
@@ -358,10 +367,15 @@ class Funnel:
                 key, fmax = entry.pop("key"), entry.pop("fmax")
                 relaxation = Relaxation(**{**entry, "structure": Structure.from_dict(entry["structure"])})
             except (ValueError, LookupError, TypeError, AttributeError):
-                continue  # the line that was being written when the run was stopped: relaxed again
+                continue  # the first line, or one that was being written when the run was stopped: relaxed again
             if fmax == self.fmax:
                 done[key] = relaxation
         return done
+
+
+def _hopeless(verdict: Verdict) -> bool:
+    """A fatal fault that relaxation cannot mend."""
+    return verdict.fatal and verdict.amount > MENDED_BY_RELAXATION.get(verdict.rule, -1.0)
 
 
 def gene_of(crystal: Crystal) -> Gene | None:

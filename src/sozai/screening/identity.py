@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from sozai.materials.known import KnownMaterials, known_materials, reduced_formula
+from sozai.materials.known import KnownMaterials, known_materials, known_phases, reduced_formula
 
 if TYPE_CHECKING:
     from pymatgen.analysis.structure_matcher import StructureMatcher
@@ -78,6 +79,7 @@ class Nearest:
     """The known material that is most like a crystal.
 
     Attributes:
+        space_group: 0 where its structure is not known.
         same: whether it is the same structure.
     """
 
@@ -93,6 +95,9 @@ class Novelty:
 
     def __init__(self, known: KnownMaterials | None = None):
         self.known = known or known_materials()
+        bundled = self.known is known_materials()
+        phases = chain.from_iterable(known_phases().values()) if bundled else ()
+        self._listed = {phase.formula: phase for phase in phases}
         self._structure = lru_cache(maxsize=4096)(self.known.structure)
 
     def nearest(self, structure: Structure) -> Nearest | None:
@@ -104,7 +109,10 @@ class Novelty:
             if matcher().fit(structure, self._structure(row)):
                 return self._named(row, True, "the same structure")
         if not rows:
-            return None
+            listed = self._listed.get(formula_of(structure))
+            if listed is None:
+                return None
+            return Nearest(listed.id, listed.formula, 0, False, "same formula; its structure is not in the library")
         row = min(rows, key=lambda row: _missing_last(table["energy_above_hull"].iloc[row]))
         return self._named(row, False, f"same formula, another structure ({len(rows)} known)")
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
@@ -26,9 +25,8 @@ from sozai.generators.base import Progress
 from sozai.generators.train import device_of, train
 from sozai.generators.wyckoff_gpt import tokens
 from sozai.generators.wyckoff_gpt.network import MAX_TOKENS, WyckoffNetwork
-from sozai.materials.known import KnownMaterials, known_materials
 from sozai.materials.wyckoff import Gene
-from sozai.screening.hull import Hull
+from sozai.screening.hull import Hull, mean_element_energy
 
 
 class EnergyNetwork(nn.Module):
@@ -144,10 +142,9 @@ class Ranker:
     def above_hull(self, genes: Sequence[Gene], hull: Hull) -> np.ndarray:
         """Predicted energies above hull, eV/atom; NaN where the hull is unknown."""
         energies = self.formation_energies(genes)
-        of_elements = element_energies(hull.known)
         return np.array(
             [
-                energy + mean_element_energy(gene.counts, of_elements) - hull.hull_energy(gene.counts)
+                energy + mean_element_energy(gene.counts, hull.element_energies) - hull.hull_energy(gene.counts)
                 for gene, energy in zip(genes, energies, strict=True)
             ]
         )
@@ -216,30 +213,3 @@ def _batch(rows: Sequence[tuple[tuple[int, np.ndarray], float]]) -> dict[str, Te
         "mask": torch.as_tensor(mask),
         "energy": torch.tensor([energy for _, energy in rows], dtype=torch.float32),
     }
-
-
-@lru_cache(maxsize=1)
-def _bundled_element_energies() -> dict[str, float]:
-    return _element_energies(known_materials())
-
-
-def element_energies(known: KnownMaterials | None = None) -> dict[str, float]:
-    """Lowest energy of each pure element in the library, eV/atom: the zero of formation energies."""
-    return _bundled_element_energies() if known is None or known is known_materials() else _element_energies(known)
-
-
-def _element_energies(known: KnownMaterials) -> dict[str, float]:
-    energies = known.table["energy"].to_numpy()
-    lowest: dict[str, float] = {}
-    for system, rows in known.by_system.items():
-        if len(system) == 1:
-            finite = [float(energies[row]) for row in rows if np.isfinite(energies[row])]
-            if finite:
-                lowest[next(iter(system))] = min(finite)
-    return lowest
-
-
-def mean_element_energy(counts: Mapping[str, int], of_elements: Mapping[str, float]) -> float:
-    """Energy per atom of the unmixed elements; NaN when one of them is not in the library."""
-    total = sum(counts.values())
-    return sum(count * of_elements.get(element, float("nan")) for element, count in counts.items()) / total

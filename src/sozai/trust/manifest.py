@@ -1,8 +1,8 @@
 """What a run was: settings, versions, hashes, time and energy, in ``manifest.json`` beside its results.
 
-    with Manifest("run/", settings={"count": 200}, seeds={"generator": 0}, data=["mine.cif"]) as manifest:
-        ...
-        manifest.record("weights", {"wyckoff-gpt": sha256(path)})
+with Manifest("run/", settings={"count": 200}, seeds={"generator": 0}, data=["mine.cif"]) as manifest:
+    ...
+    manifest.record("weights", {"wyckoff-gpt": sha256(path)})
 """
 
 from __future__ import annotations
