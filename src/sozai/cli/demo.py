@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +29,7 @@ def demo(
     """
     from sozai.design.crystals import design_crystals, resume_design
 
-    resume_with("sozai demo")
+    resume_with(f"sozai demo --out {shlex.quote(str(out))}")
     begun = (out / "state" / "settings.json").exists()
     with progress("Designing", as_json) as on_progress:
         if begun:

@@ -27,6 +27,7 @@ app = typer.Typer(no_args_is_help=True, help="A goal in, ranked and verified can
 
 
 def crystals(
+    context: typer.Context,
     elements: wishes.Elements = None,
     allow: wishes.Allow = None,
     require: wishes.Require = None,
@@ -81,6 +82,7 @@ def crystals(
     from sozai.design.crystals import design_crystals, resume_design
 
     if resume is not None:
+        _refuse_other_options(context)
         resume_with(f"sozai design crystals --resume {shlex.quote(str(resume))}")
         with progress("Designing", as_json) as on_progress:
             result = resume_design(resume, minutes, on_progress)
@@ -120,6 +122,19 @@ def crystals(
     emit(result, as_json, lambda console: summary(result, out, console))
 
 
+def _refuse_other_options(context: typer.Context) -> None:
+    """A resumed run has its settings; an option that would be passed over in silence is refused."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        typed = source is not None and source.name == "COMMANDLINE"
+        if typed and parameter.name not in ("resume", "minutes", "as_json"):
+            raise UserError(
+                "a resumed run keeps the settings it was begun with",
+                parameter.opts[0],
+                "leave the option out (only --minutes can be changed), or start a new run with --out",
+            )
+
+
 def summary(result: dict[str, Any], out: Path, console: Console) -> None:
     """The funnel and the best candidates, for a terminal."""
     from rich.table import Table
@@ -146,7 +161,8 @@ def summary(result: dict[str, Any], out: Path, console: Console) -> None:
             f"{nearest['id']}, {nearest['note']}" if nearest else "no known material of this formula",
         )
     if result["candidates"]:
-        console.print(f"\n[bold]{len(result['candidates'])} candidates[/bold] (eV/atom above the hull)")
+        many = len(result["candidates"])
+        console.print(f"\n[bold]{many} candidate{'s' if many > 1 else ''}[/bold] (eV/atom above the hull)")
         console.print(best)
     else:
         console.print("\n[bold]No candidate is left.[/bold] The report tells where each one fell out.")

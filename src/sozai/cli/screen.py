@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from pathlib import Path
 from typing import Annotated
@@ -51,9 +50,10 @@ def screen(
     """
     from sozai.design.crystals import screen_crystals
     from sozai.materials.crystal_files import read_crystals
+    from sozai.trust.manifest import command_line
 
     conditions = wishes.conditions(elements, None, require, exclude, formula, None, space_group, min_atoms, max_atoms)
-    resume_with(f"sozai screen {shlex.quote(str(path))} --out {shlex.quote(str(out))}")
+    resume_with(command_line())
     with progress("Screening", as_json) as on_progress:
         began = time.monotonic()
         crystals, problems = read_crystals(path, on_progress=on_progress)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,11 +57,11 @@ def train(
     from sozai.generators.wyckoff_gpt.model import WyckoffGPT
     from sozai.materials.crystal_files import read_crystals
     from sozai.materials.wyckoff import WyckoffCrystal, WyckoffError
-    from sozai.trust.manifest import Manifest
+    from sozai.trust.manifest import Manifest, command_line
 
     if name != "wyckoff-gpt":
         raise UserError(f"'{name}' cannot be trained", mend="train wyckoff-gpt")
-    resume_with(shlex.join(["sozai", "train", name, *(f"--data {path}" for path in data), f"--out {out}"]))
+    resume_with(command_line())
     settings = {
         "generator": name, "max_atoms": max_atoms, "epochs": epochs, "batch_size": batch_size, "width": width,
         "layers": layers, "dropout": dropout, "minutes": minutes, "device": device,

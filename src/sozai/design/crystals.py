@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import sozai
 from sozai.errors import UserError
 from sozai.files import output_folder, write_json
+from sozai.generators.catalog import NAMES
 from sozai.generators.catalog import generator as generator_named
 from sozai.knowledge.crystals.ruleset import CrystalRules
 from sozai.knowledge.crystals.wish import CrystalWish
@@ -76,19 +79,21 @@ def design_crystals(
     """
     if count < 1:
         raise UserError(f"{count} crystals cannot be generated", "count", "give a number of 1 or more")
-    if not minutes > 0:
-        raise UserError(f"{minutes} minutes leave no time", "minutes", "give a number above 0")
-    if relax is not None and relax < 1:
-        raise UserError(f"{relax} relaxations cannot be done", "relax", "give a number of 1 or more")
+    _check_budget(minutes, relax)
+    tuning = {key: v for key, v in (("guidance", guidance), ("temperature", temperature)) if v is not None}
+    if generator not in NAMES:
+        raise UserError(f"there is no generator '{generator}'", "generator", f"use one of {', '.join(NAMES)}")
+    if generator != "wyckoff-gpt" and tuning:
+        raise UserError(f"the generator '{generator}' has no guidance or temperature", "generator", "leave them out")
+    if guidance is not None and not 0 <= guidance < math.inf:
+        raise UserError(f"a guidance of {guidance:g} steers nowhere", "guidance", "give 0 or more, such as 2")
     started = time.monotonic()
     ruleset = CrystalRules.load(rules)
     wish = ruleset.merge(conditions)
+    _refuse_hopeless_formula(ruleset, wish)
     folder = output_folder(out)
-    _refuse_to_overwrite(folder, resume)
-    tuning = {"guidance": guidance, "temperature": temperature}
-    if generator != "wyckoff-gpt" and any(value is not None for value in tuning.values()):
-        raise UserError(f"the generator '{generator}' has no guidance or temperature", "generator", "leave them out")
-    source = generator_named(generator, weights, **{key: v for key, v in tuning.items() if v is not None})
+    if not resume:
+        _refuse_to_overwrite(folder)
     settings = {
         "conditions": _plain(conditions),
         "count": count,
@@ -104,7 +109,8 @@ def design_crystals(
         "processes": processes,
     }
     state = output_folder(folder / "state")
-    write_json(state / "settings.json", settings)
+    write_json(state / "settings.json", settings)  # before anything slow, so that Ctrl-C can always be resumed
+    source = generator_named(generator, weights, **tuning)
     shown = {**settings, "rules_hash": ruleset.hash, "potential": "CHGNet 0.3.0"}
     data = [] if rules is None else [rules]
     with Manifest(folder, settings=shown, seeds={"generator": seed}, data=data, resume=resume) as manifest:
@@ -140,14 +146,21 @@ def resume_design(
     """Go on with an interrupted run: what was generated and relaxed is kept.
 
     Raises:
-        UserError: the folder holds no run.
+        UserError: the folder holds no run, or a damaged one.
     """
     path = Path(folder) / "state" / "settings.json"
+    known = set(signature(design_crystals).parameters) - {"out", "resume", "on_progress"}
     try:
-        settings = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        if set(settings) != known or not isinstance(settings, dict):
+            raise ValueError("other settings")
+    except OSError as error:
         raise UserError(
             "there is no run to go on with", str(folder), "name the folder given as --out before"
+        ) from error
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            "the settings of the run are damaged, so it cannot go on", str(path), "start it anew in another folder"
         ) from error
     if minutes is not None:
         settings["minutes"] = minutes
@@ -179,14 +192,13 @@ def screen_crystals(
     Raises:
         UserError: as ``design_crystals``.
     """
-    if not minutes > 0:
-        raise UserError(f"{minutes} minutes leave no time", "minutes", "give a number above 0")
-    if relax is not None and relax < 1:
-        raise UserError(f"{relax} relaxations cannot be done", "relax", "give a number of 1 or more")
+    _check_budget(minutes, relax)
     started = time.monotonic()
     ruleset = CrystalRules.load(rules)
     wish = ruleset.merge(conditions) if conditions else None
     folder = output_folder(out)
+    if (folder / "state" / "settings.json").exists():
+        raise UserError("a run of sozai design is in this folder", str(folder), "choose another --out")
     state = output_folder(folder / "state")
     settings = {
         "conditions": _plain(conditions or {}),
@@ -279,8 +291,15 @@ def _generated(
 
     began = time.monotonic()
     if path.exists():
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
-        crystals = [Crystal(e["id"], Structure.from_dict(e["structure"]), {}, e["provenance"]) for e in lines]
+        try:
+            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            crystals = [Crystal(e["id"], Structure.from_dict(e["structure"]), {}, e["provenance"]) for e in lines]
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            raise UserError(
+                "the crystals of the interrupted run cannot be read",
+                str(path),
+                "the file is damaged: delete it to generate them again",
+            ) from error
         return crystals, Stage("generated", len(crystals), time.monotonic() - began, note="kept from before")
     crystals = source.sample(count, wish, seed=seed, on_progress=on_progress)
     entries = [{"id": c.id, "structure": c.structure.as_dict(), "provenance": c.provenance} for c in crystals]
@@ -293,13 +312,33 @@ def _generated(
     return crystals, Stage("generated", len(crystals), time.monotonic() - began, note=note)
 
 
-def _refuse_to_overwrite(folder: Path, resume: bool) -> None:
-    if not resume and (folder / "state" / "settings.json").exists():
-        raise UserError(
-            "a run is in this folder already",
-            str(folder),
-            f"go on with it (--resume {folder}), or choose another --out",
-        )
+def _check_budget(minutes: float, relax: int | None) -> None:
+    if not 0 < minutes < math.inf:
+        raise UserError(f"{minutes:g} minutes are no time to work in", "minutes", "give a number above 0")
+    if relax is not None and relax < 1:
+        raise UserError(f"{relax} relaxations cannot be done", "relax", "give a number of 1 or more")
+
+
+def _refuse_hopeless_formula(ruleset: CrystalRules, wish: CrystalWish) -> None:
+    """A formula that breaks a hard rule could only be generated in vain: say so before the work."""
+    if wish.formula is None:
+        return
+    for verdict in ruleset.check_composition(wish.formula, wish):
+        if verdict.fatal:
+            raise UserError(
+                f"every crystal of this formula breaks the hard rule '{verdict.rule}': {verdict.message}",
+                "formula",
+                f"wish for another formula, or give --rules a file in which '{verdict.rule}' is soft",
+            )
+
+
+def _refuse_to_overwrite(folder: Path) -> None:
+    """A run that was refused before it generated anything is none: the mended wish may use its folder."""
+    if (folder / "state" / "generated.jsonl").exists():
+        mend = f"go on with it (--resume {folder}), or choose another --out"
+        raise UserError("a run is in this folder already", str(folder), mend)
+    if (folder / "result.json").exists():
+        raise UserError("results are in this folder already", str(folder), "choose another --out")
 
 
 def _plain(conditions: Mapping[str, Any]) -> dict[str, Any]:

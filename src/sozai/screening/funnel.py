@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -274,8 +274,6 @@ class Funnel:
             else:
                 records.append({**record, "verdicts": [verdict.to_dict() for verdict in verdicts]})
         records.sort(key=lambda r: (-(r["probability_metastable"] or 0.0), r["energy_above_hull"] or 0.0, r["id"]))
-        for place, record in enumerate(records):
-            record["rank"] = place + 1
         if self.second_opinion and records and SecondOpinion.available():
             opinions = SecondOpinion(self.known).judge(
                 [record["structure"] for record in records],
@@ -286,7 +284,9 @@ class Funnel:
             )
             for record, opinion in zip(records, opinions, strict=True):
                 record["second_opinion"] = opinion
-        for record in records:
+            records.sort(key=_disputed)  # stable sort: within each part the order stays
+        for place, record in enumerate(records):
+            record["rank"] = place + 1
             record["structure"] = record["structure"].as_dict()
         unknown = sum(record["energy_above_hull"] is None for record in records)
         note = f"at most {self.keep_above} eV/atom above the hull of known materials (CHGNet)"
@@ -371,6 +371,13 @@ class Funnel:
             if fmax == self.fmax:
                 done[key] = relaxation
         return done
+
+
+def _disputed(record: Mapping[str, Any]) -> bool:
+    """Whether the second potential puts a candidate beyond the limit: it stands behind those both agree on."""
+    opinion = record["second_opinion"]
+    above = opinion["energy_above_hull"] if opinion else None
+    return above is not None and above > METASTABLE
 
 
 def _hopeless(verdict: Verdict) -> bool:
