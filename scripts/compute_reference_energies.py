@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--window", type=float, default=0.03)
-    parser.add_argument("--max-atoms", type=int, default=40)
+    parser.add_argument("--max-atoms", type=int, default=27, help="larger ones keep their single point")
     parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args()
     frame = pd.read_parquet(options.data).sort_values(["n_sites", "material_id"], kind="stable")

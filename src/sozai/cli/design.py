@@ -59,7 +59,7 @@ def crystals(
         float | None, typer.Option(rich_help_panel=_METHOD, help="How strongly targets steer wyckoff-gpt (2).")
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option(rich_help_panel=_METHOD, help="Below 1: more typical crystals; above: bolder.")
+        float | None, typer.Option(rich_help_panel=_METHOD, help="Lower: more typical crystals; higher: bolder (0.7).")
     ] = None,
     rules: Annotated[Path | None, typer.Option(rich_help_panel=_METHOD, help="Your own rule file (YAML).")] = None,
     seed: Annotated[int, typer.Option(rich_help_panel=_METHOD, help="Same seed, same result.")] = 0,
