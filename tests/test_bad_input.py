@@ -13,6 +13,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -322,6 +323,347 @@ def rule_file_that_is_no_yaml(folder):
 def unknown_rule(folder):
     (folder / "rules.yaml").write_text("rules:\n  gravity: {severity: hard}\n")
     return [*file(folder, "x.cif", CIF), "--rules", str(folder / "rules.yaml")]
+
+
+# --- sozai design ------------------------------------------------------------------------------------------
+
+
+def design(folder: Path, *options: str) -> list[str]:
+    """The arguments of a small design."""
+    return ["design", "crystals", *options, "--out", str(folder / "run")]
+
+
+def begun(folder: Path, settings: str) -> list[str]:
+    """The arguments that resume a run with these settings."""
+    (folder / "run" / "state").mkdir(parents=True, exist_ok=True)
+    (folder / "run" / "state" / "settings.json").write_text(settings)
+    return ["design", "crystals", "--resume", str(folder / "run")]
+
+
+def weights(folder: Path) -> Path:
+    """A copy of the bundled weights, to be spoilt."""
+    source = Path(str(resources.files("sozai.generators.wyckoff_gpt") / "weights"))
+    target = folder / "weights"
+    target.mkdir(exist_ok=True)
+    for name in ("settings.json", "weights.safetensors"):
+        (target / name).write_bytes((source / name).read_bytes())
+    return target
+
+
+@bad("-5 crystals", "1 or more")
+def design_of_a_negative_count(folder):
+    return design(folder, "--count", "-5")
+
+
+@bad("0 crystals", "1 or more")
+def design_of_nothing(folder):
+    return design(folder, "--count", "0")
+
+
+@bad("0 minutes", "above 0")
+def design_in_no_time(folder):
+    return design(folder, "--minutes", "0")
+
+
+@bad("inf minutes")
+def design_for_ever(folder):
+    return design(folder, "--minutes", "inf")
+
+
+@bad("-1 relaxations")
+def design_with_negative_relaxations(folder):
+    return design(folder, "--relax", "-1")
+
+
+@bad("cannot write in this folder", "run")
+def design_into_a_file(folder):
+    (folder / "run").write_text("")
+    return design(folder, "--elements", "Na,Cl")
+
+
+@bad("--out", "say where to write")
+def design_without_a_folder(folder):
+    return ["design", "crystals", "--elements", "Na,Cl"]
+
+
+@bad("space group 231 does not exist", "1 to 230")
+def design_in_an_impossible_space_group(folder):
+    return design(folder, "--space-group", "231")
+
+
+@bad("SrTiO3", "229 (Im-3m)", "take space group 22")
+def formula_that_the_space_group_cannot_hold(folder):
+    return design(folder, "--formula", "SrTiO3", "--space-group", "229", "--max-atoms", "5")
+
+
+@bad("P3LiS4", "1 to 6 atoms", "allow 8 atoms")
+def formula_larger_than_the_cell(folder):
+    return design(folder, "--formula", "P3LiS4", "--max-atoms", "6")
+
+
+@bad("charge_neutrality", "at best -1", "another formula", "soft")
+def formula_that_cannot_be_neutral(folder):
+    return design(folder, "--formula", "NaCl2")
+
+
+@bad("'Xq' in the formula 'XqO2' is not an element")
+def formula_with_an_unknown_element(folder):
+    return design(folder, "--formula", "XqO2")
+
+
+@bad("not a chemical formula")
+def formula_that_is_none(folder):
+    return design(folder, "--formula", "li3ps4")
+
+
+@bad("'Xx' is not an element")
+def design_with_an_unknown_element(folder):
+    return design(folder, "--elements", "Li,Xx")
+
+
+@bad("needs Li and forbids it")
+def contradictory_elements(folder):
+    return design(folder, "--require", "Li", "--exclude", "Li,Na")
+
+
+@bad("the formula has Cl, Na but the elements are Br, K")
+def formula_of_other_elements(folder):
+    return design(folder, "--formula", "NaCl", "--elements", "K,Br")
+
+
+@bad("needs Ar", "noble_gases")
+def noble_gas(folder):
+    return design(folder, "--elements", "Ar,O")
+
+
+@bad("never seen Fr")
+def element_the_generator_never_saw(folder):
+    return design(folder, "--elements", "Fr,O")
+
+
+@bad("between 9 and 4 atoms")
+def more_atoms_than_allowed(folder):
+    return design(folder, "--min-atoms", "9", "--max-atoms", "4")
+
+
+@bad("writes cells of up to", "500")
+def more_atoms_than_the_generator_writes(folder):
+    return design(folder, "--max-atoms", "500")
+
+
+@bad("'Li' is no least share", "Li=0.2")
+def malformed_share(folder):
+    return design(folder, "--at-least", "Li")
+
+
+@bad("must lie in 0 to 1")
+def share_above_one(folder):
+    return design(folder, "--at-least", "Li=1.5")
+
+
+@bad("Li", "less than the 60% asked for")
+def share_that_the_formula_misses(folder):
+    return design(folder, "--formula", "LiCl", "--at-least", "Li=0.6")
+
+
+@bad("no generator 'gan'", "wyckoff-gpt, substitution, random")
+def unknown_generator(folder):
+    return design(folder, "--generator", "gan")
+
+
+@bad("'substitution' has no guidance")
+def guidance_of_a_generator_without(folder):
+    return design(folder, "--generator", "substitution", "--guidance", "3")
+
+
+@bad("a guidance of -1")
+def negative_guidance(folder):
+    return design(folder, "--guidance", "-1")
+
+
+@bad("temperature", "above 0")
+def temperature_of_zero(folder):
+    return design(folder, "--temperature", "0")
+
+
+@bad("'random' has no weights")
+def weights_of_a_generator_without(folder):
+    return design(folder, "--generator", "random", "--weights", str(folder))
+
+
+@bad("no weights of wyckoff-gpt here", "sozai train")
+def missing_weights(folder):
+    return design(folder, "--weights", str(folder / "none"))
+
+
+@bad("weights cannot be read", "damaged")
+def weights_cut_off(folder):
+    path = weights(folder) / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:5000])
+    return design(folder, "--weights", str(folder / "weights"))
+
+
+@bad("not those that the settings beside them name")
+def weights_with_a_flipped_bit(folder):
+    path = weights(folder) / "weights.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 4
+    path.write_bytes(content)
+    return design(folder, "--weights", str(folder / "weights"))
+
+
+@bad("weights cannot be read")
+def weights_with_settings_of_something_else(folder):
+    (weights(folder) / "settings.json").write_text('{"colour": "blue"}')
+    return design(folder, "--weights", str(folder / "weights"))
+
+
+@bad("rules.yaml", "gravity")
+def design_with_an_unknown_rule(folder):
+    (folder / "rules.yaml").write_text("rules:\n  gravity: {severity: hard}\n")
+    return design(folder, "--rules", str(folder / "rules.yaml"))
+
+
+@bad("rules.yaml")
+def design_with_rules_that_are_no_yaml(folder):
+    (folder / "rules.yaml").write_text("rules: [unclosed\n  - {")
+    return design(folder, "--rules", str(folder / "rules.yaml"))
+
+
+@bad("a run is in this folder already", "--resume")
+def design_over_another_run(folder):
+    begun(folder, "{}")
+    (folder / "run" / "state" / "generated.jsonl").write_text("")
+    return design(folder)
+
+
+@bad("no run to go on with", "--out before")
+def resume_of_nothing(folder):
+    return ["design", "crystals", "--resume", str(folder)]
+
+
+@bad("settings of the run are damaged")
+def resume_with_damaged_settings(folder):
+    return begun(folder, '{"count": 20, "min')
+
+
+@bad("settings of the run are damaged")
+def resume_with_settings_of_something_else(folder):
+    return begun(folder, '{"colour": "blue"}')
+
+
+@bad("--count", "keeps the settings")
+def resume_with_other_settings(folder):
+    return [*begun(folder, "{}"), "--count", "7"]
+
+
+@bad("generated.jsonl", "delete it")
+def resume_with_damaged_crystals(folder):
+    settings = {
+        "conditions": {"elements": "Na,Cl"}, "count": 3, "minutes": 1.0, "relax": 1, "generator": "substitution",
+        "weights": None, "guidance": None, "temperature": None, "rules": None, "seed": 0, "second_opinion": False,
+        "processes": None,
+    }  # fmt: skip
+    arguments = begun(folder, json.dumps(settings))
+    (folder / "run" / "state" / "generated.jsonl").write_text('{"id": "a", "structure": {"la')
+    return arguments
+
+
+# --- sozai demo, screen, generate, train -------------------------------------------------------------------
+
+
+@bad("0 minutes")
+def demo_in_no_time(folder):
+    return ["demo", "--minutes", "0", "--out", str(folder / "demo")]
+
+
+@bad("cannot write in this folder")
+def demo_into_a_file(folder):
+    (folder / "demo").write_text("")
+    return ["demo", "--out", str(folder / "demo")]
+
+
+def screen(folder: Path, *options: str) -> list[str]:
+    """The arguments that screen one sound crystal."""
+    (folder / "good.cif").write_text(CIF)
+    return ["screen", str(folder / "good.cif"), "--out", str(folder / "run"), *options]
+
+
+@bad("holds no crystal")
+def screen_of_an_empty_folder(folder):
+    (folder / "empty").mkdir(exist_ok=True)
+    return ["screen", str(folder / "empty"), "--out", str(folder / "run")]
+
+
+@bad("no such file")
+def screen_of_nothing(folder):
+    return ["screen", str(folder / "nothing"), "--out", str(folder / "run")]
+
+
+@bad("bad.cif", "no data_ block")
+def screen_of_bad_files_only(folder):
+    (folder / "bad.cif").write_text("Quartz is a mineral.")
+    return ["screen", str(folder / "bad.cif"), "--out", str(folder / "run")]
+
+
+@bad("missing option '--out'")
+def screen_without_a_folder(folder):
+    return screen(folder)[:2]
+
+
+@bad("0 relaxations")
+def screen_with_no_relaxation(folder):
+    return screen(folder, "--relax", "0")
+
+
+@bad("'Xx' is not an element")
+def screen_for_an_unknown_element(folder):
+    return screen(folder, "--elements", "Na,Xx")
+
+
+@bad("sozai design is in this folder", "another --out")
+def screen_into_a_design(folder):
+    begun(folder, "{}")
+    return screen(folder)
+
+
+@bad("-3 crystals")
+def generate_a_negative_count(folder):
+    return ["generate", "random", "--count", "-3", "--out", str(folder / "run")]
+
+
+@bad("no generator 'gan'")
+def generate_by_an_unknown_generator(folder):
+    return ["generate", "gan", "--out", str(folder / "run")]
+
+
+@bad("no known prototype fits")
+def generate_what_no_prototype_is_like(folder):
+    wish = ("--formula", "Li7P3S11Cl2", "--space-group", "230", "--max-atoms", "60")
+    return ["generate", "substitution", *wish, "--out", str(folder / "run")]
+
+
+@bad("'substitution' cannot be trained", "wyckoff-gpt")
+def train_what_learns_nothing(folder):
+    return ["train", "substitution", "--data", str(folder), "--out", str(folder / "w")]
+
+
+@bad("only 1 crystals", "at least 50")
+def train_on_too_few(folder):
+    (folder / "good.cif").write_text(CIF)
+    return ["train", "wyckoff-gpt", "--data", str(folder / "good.cif"), "--out", str(folder / "w")]
+
+
+@bad("in no crystal format")
+def train_on_no_crystals(folder):
+    (folder / "data").mkdir(exist_ok=True)
+    (folder / "data" / "notes.txt").write_text("dear diary")
+    return ["train", "wyckoff-gpt", "--data", str(folder / "data"), "--out", str(folder / "w")]
+
+
+@bad("no such file", "nothing.parquet")
+def train_on_a_missing_file(folder):
+    return ["train", "wyckoff-gpt", "--data", str(folder / "nothing.parquet"), "--out", str(folder / "w")]
 
 
 # --- the checks themselves --------------------------------------------------------------------------------

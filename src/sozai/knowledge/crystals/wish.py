@@ -174,15 +174,6 @@ class CrystalWish:
         _symbols(self.at_least, "at_least")
         if any(not 0 <= share <= 1 for share in self.at_least.values()) or sum(self.at_least.values()) > 1:
             raise UserError("the least atomic fractions must lie in 0 to 1 and add up to at most 1", "at_least")
-        needed = self.needed_elements()
-        possible = self.possible_elements()
-        missing = sorted(needed - possible)
-        if missing:
-            raise UserError(
-                f"the wish needs {', '.join(missing)} and forbids it at the same time",
-                "elements",
-                "drop one of the two",
-            )
         if self.elements is not None and not self.elements:
             raise UserError("the list of elements is empty", "elements", "name at least one, such as Li,P,S")
         if self.formula and self.elements and set(self.formula) != self.elements:
@@ -191,6 +182,15 @@ class CrystalWish:
                 f"{', '.join(sorted(self.elements))}",
                 "formula",
                 "give one of the two",
+            )
+        needed = self.needed_elements()
+        possible = self.possible_elements()
+        missing = sorted(needed - possible)
+        if missing:
+            raise UserError(
+                f"the wish needs {', '.join(missing)} and forbids it at the same time",
+                "elements",
+                "drop one of the two",
             )
 
     def needed_elements(self) -> frozenset[str]:
