@@ -69,7 +69,6 @@ def generate(
             crystals = source.sample(count, wish, seed=seed, on_progress=on_progress)
         for crystal in crystals:
             crystal.properties = {
-                "formula": crystal.structure.composition.reduced_formula,
                 **{key: crystal.provenance.get(key) for key in ("gene", "template", "method")},
             }
         written = write_crystals(crystals, out, stem="samples")

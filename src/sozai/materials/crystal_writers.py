@@ -23,6 +23,9 @@ SYMMETRY_TOLERANCE = 0.01
 """symprec (angstrom) with which the symmetry in a CIF is found."""
 
 
+_OWN_COLUMNS = ("material_id", "formula", "n_sites", "elements", "lattice", "numbers", "frac_coords", "volume")
+
+
 def write_crystals(
     crystals: Sequence[Crystal],
     folder: str | Path,
@@ -57,6 +60,7 @@ def write_crystals(
         raise UserError(f"the id '{twice}' names more than one crystal", mend="give each its own")
     if columns is None:
         columns = list(dict.fromkeys(key for crystal in crystals for key in crystal.properties))
+    columns = [name for name in columns if name not in _OWN_COLUMNS]  # what the files themselves say of a crystal
     target = output_folder(folder)
     written = []
     for name in formats:
@@ -183,7 +187,7 @@ def _parquet(crystals: Sequence[Crystal], path: Path, columns: Sequence[str]) ->
             }
             | {key: _scalar(crystal.properties.get(key)) for key in columns}
         )
-    names = ["material_id", "formula", "n_sites", "elements", "lattice", "numbers", "frac_coords", *columns]
+    names = [*_OWN_COLUMNS[:7], *columns]
     with atomic(path, "wb") as stream:
         pd.DataFrame(rows, columns=names).to_parquet(stream, index=False)
 

@@ -30,6 +30,8 @@ BATCH = 256
 HEADS = 4
 MAX_ATOMS = MAX_TOKENS - 2
 """Largest cell the network has places for: each atom may be a site of its own."""
+BOLDEST = 1.2
+"""Temperature up to which a narrow wish is drawn."""
 PATIENCE = 6
 """Batches without a new gene after which a narrow wish counts as exhausted."""
 
@@ -146,9 +148,17 @@ class WyckoffGPT(Generator):
         return self
 
     def sample_genes(
-        self, count: int, given: CrystalWish | None = None, seed: int = 0, distinct: bool = True
+        self,
+        count: int,
+        given: CrystalWish | None = None,
+        seed: int = 0,
+        distinct: bool = True,
+        on_progress: Progress | None = None,
     ) -> list[DrawnGene]:
         """Draw genes; with ``distinct`` no crystal twice (nor under another origin), and fewer when a wish runs out.
+
+        A narrow wish soon repeats itself: a batch of mostly repetitions makes the next one bolder (its
+        temperature rises by 15%, up to 1.2).
 
         Raises:
             UserError: the wish cannot be met, or asks for larger cells than the network can write.
@@ -166,15 +176,20 @@ class WyckoffGPT(Generator):
         prior = {int(units): weight for units, weight in self.settings.get("units", {}).items()}
         drawn: list[DrawnGene] = []
         seen: set = set()
-        idle = 0
+        idle, temperature = 0, self.temperature
         while len(drawn) < count and idle < PATIENCE:
-            batch = draw(network, plan, min(BATCH, max(32, count)), rng, self.temperature, self.guidance, prior)
+            batch = draw(network, plan, min(BATCH, max(32, count)), rng, temperature, self.guidance, prior)
             before = len(drawn)
             for gene in batch:
                 if not distinct or gene.gene.canonical not in seen:
                     seen.add(gene.gene.canonical)
                     drawn.append(gene)
-            idle = 0 if len(drawn) > before else idle + 1
+            new = len(drawn) - before
+            idle = 0 if new else idle + 1
+            if distinct and 2 * new < len(batch):
+                temperature = max(self.temperature, min(1.15 * temperature, BOLDEST))
+            if on_progress:
+                on_progress(min(len(drawn), count), count, "genes")
         if count > 0 and not drawn:  # only least fractions are left to luck
             raise UserError(
                 "no crystal drawn holds "
@@ -194,7 +209,7 @@ class WyckoffGPT(Generator):
         processes: int = 1,
     ) -> list[Crystal]:
         """Draw crystals (see the base class); genes for which no crystal can be built are left out."""
-        drawn = self.sample_genes(count, given, seed, distinct)
+        drawn = self.sample_genes(count, given, seed, distinct, on_progress)
         return self.build(drawn, seed, on_progress, processes)
 
     def build(
