@@ -632,6 +632,16 @@ def generate_a_negative_count(folder):
     return ["generate", "random", "--count", "-3", "--out", str(folder / "run")]
 
 
+@bad("--seed", "greater than or equal to 0")
+def generate_with_a_negative_seed(folder):
+    return ["generate", "random", "--seed", "-1", "--out", str(folder / "run")]
+
+
+@bad("band_gap", "nan is no aim", "eV")
+def aim_that_is_no_number(folder):
+    return design(folder, "--band-gap", "nan")
+
+
 @bad("no generator 'gan'")
 def generate_by_an_unknown_generator(folder):
     return ["generate", "gan", "--out", str(folder / "run")]
@@ -652,6 +662,11 @@ def train_what_learns_nothing(folder):
 def train_on_too_few(folder):
     (folder / "good.cif").write_text(CIF)
     return ["train", "wyckoff-gpt", "--data", str(folder / "good.cif"), "--out", str(folder / "w")]
+
+
+@bad("0 minutes", "--minutes")
+def train_in_no_time(folder):
+    return ["train", "wyckoff-gpt", "--data", str(folder), "--out", str(folder / "w"), "--minutes", "0"]
 
 
 @bad("in no crystal format")

@@ -62,7 +62,7 @@ def crystals(
         float | None, typer.Option(rich_help_panel=_METHOD, help="Lower: more typical crystals; higher: bolder (0.7).")
     ] = None,
     rules: Annotated[Path | None, typer.Option(rich_help_panel=_METHOD, help="Your own rule file (YAML).")] = None,
-    seed: Annotated[int, typer.Option(rich_help_panel=_METHOD, help="Same seed, same result.")] = 0,
+    seed: Annotated[int, typer.Option(rich_help_panel=_METHOD, min=0, help="Same seed, same result.")] = 0,
     second_opinion: Annotated[
         bool, typer.Option(rich_help_panel=_METHOD, help="Judge candidates by SevenNet too, if installed.")
     ] = True,

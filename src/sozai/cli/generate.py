@@ -34,7 +34,7 @@ def generate(
     bulk_modulus: wishes.BulkModulus = None,
     count: Annotated[int, typer.Option(help="How many.")] = 100,
     weights: Annotated[Path | None, typer.Option(help="Folder of your own 'sozai train'.")] = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same samples.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same samples.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Draw crystals from one generator, neither relaxed nor screened.

@@ -41,7 +41,7 @@ def train(
     layers: Annotated[int, typer.Option(min=1, help="Layers of the network.")] = 3,
     dropout: Annotated[float, typer.Option(min=0, max=0.9, help="Dropout; more for less data.")] = 0.25,
     minutes: Annotated[float | None, typer.Option(help="Stop after this time.")] = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same weights (on the same device).")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same weights (on the same device).")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -61,6 +61,8 @@ def train(
 
     if name != "wyckoff-gpt":
         raise UserError(f"'{name}' cannot be trained", mend="train wyckoff-gpt")
+    if minutes is not None and not minutes > 0:
+        raise UserError(f"{minutes:g} minutes are no time to train in", "--minutes", "give a number above 0")
     resume_with(command_line())
     settings = {
         "generator": name, "max_atoms": max_atoms, "epochs": epochs, "batch_size": batch_size, "width": width,

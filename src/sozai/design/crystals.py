@@ -79,6 +79,8 @@ def design_crystals(
     """
     if count < 1:
         raise UserError(f"{count} crystals cannot be generated", "count", "give a number of 1 or more")
+    if seed < 0:
+        raise UserError(f"the seed is {seed}", "seed", "give 0 or more")
     _check_budget(minutes, relax)
     tuning = {key: v for key, v in (("guidance", guidance), ("temperature", temperature)) if v is not None}
     if generator not in NAMES:

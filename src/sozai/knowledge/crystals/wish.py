@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
-from math import gcd
+from math import gcd, isfinite
 from typing import Any
 
 from sozai.errors import UserError
@@ -168,9 +168,11 @@ class CrystalWish:
                 "number of atoms",
                 "give a least number of 1 or more and a largest number not below it",
             )
-        for name in self.targets:
+        for name, value in self.targets.items():
             if name not in TARGETS:
                 raise UserError(f"'{name}' is not a property sozai can aim at", mend=f"use {', '.join(TARGETS)}")
+            if not isfinite(value):
+                raise UserError(f"{value} is no aim", name, f"give a number in {TARGETS[name]}")
         _symbols(self.at_least, "at_least")
         if any(not 0 <= share <= 1 for share in self.at_least.values()) or sum(self.at_least.values()) > 1:
             raise UserError("the least atomic fractions must lie in 0 to 1 and add up to at most 1", "at_least")
