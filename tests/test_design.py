@@ -156,8 +156,9 @@ def test_exact_wishes_hold_in_what_is_generated(runs, name):
 CANDIDATE = {
     "id": str, "rank": int, "formula": str, "space_group": dict, "n_sites": int, "energy_per_atom": float,
     "energy_above_hull": float | None, "hull_note": str, "hull_references": int, "stability": str,
-    "decomposition": list, "probability_metastable": float | None, "second_opinion": dict | None, "relaxation": dict, "verdicts": list,
-    "nearest_known": dict | None, "properties": dict, "provenance": dict, "structure": dict,
+    "decomposition": list, "probability_metastable": float | None, "second_opinion": dict | None,
+    "relaxation": dict, "verdicts": list, "nearest_known": dict | None, "properties": dict,
+    "provenance": dict, "structure": dict,
 }  # fmt: skip
 RESULT = {
     "sozai": str, "kind": str, "command": str, "wish": dict, "generator": dict, "settings": dict, "seconds": float,
