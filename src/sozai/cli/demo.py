@@ -12,7 +12,7 @@ from sozai.cli.design import summary
 from sozai.cli.frame import AsJson, emit, progress, resume_with
 
 EXAMPLES = ("sozai demo", "sozai demo --out run/demo --minutes 4")
-WISH = {"elements": "Li,P,S", "targets": {"energy_above_hull": 0.0}}
+WISH = {"elements": "Mg,Mn,O", "targets": {"energy_above_hull": 0.0}}
 
 
 def demo(
@@ -22,9 +22,9 @@ def demo(
     minutes: Annotated[float, typer.Option(help="Time for all of it.")] = 5.0,
     as_json: AsJson = False,
 ) -> None:
-    """Design solid-electrolyte crystals of lithium, phosphorus and sulfur, as a first look at sozai.
+    """Design oxides of magnesium and manganese (candidates for splitting water by light), as a first look at sozai.
 
-    It is [bold]sozai design crystals --elements Li,P,S[/bold] with everything at its default: 200 crystals
+    It is [bold]sozai design crystals --elements Mg,Mn,O[/bold] with everything at its default: 200 crystals
     generated, screened, relaxed, compared with the known ones, and told in report.html.
     """
     from sozai.design.crystals import design_crystals, resume_design

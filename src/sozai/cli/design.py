@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "sozai design crystals --elements Li,P,S --count 200 --minutes 5 --out run/",
-    "sozai design crystals --formula SrTiO3 --space-group 221 --out run/perovskite",
+    "sozai design crystals --formula Li3PS4 --space-group 31 --count 20 --minutes 1 --out run/electrolyte",
     "sozai design crystals --require Mg,O --exclude Pb,Cd --band-gap 4 --max-atoms 12 --out run/gap",
     "sozai design crystals --resume run/",
 )

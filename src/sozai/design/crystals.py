@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from inspect import signature
@@ -117,7 +118,7 @@ def design_crystals(
     data = [] if rules is None else [rules]
     with Manifest(folder, settings=shown, seeds={"generator": seed}, data=data, resume=resume) as manifest:
         manifest.record("generator", source.card())
-        crystals, stage = _generated(source, wish, count, seed, state / "generated.jsonl", on_progress)
+        crystals, unbuilt, stage = _generated(source, wish, count, seed, state / "generated.jsonl", on_progress)
         funnel = Funnel(
             rules=ruleset,
             wish=wish,
@@ -131,6 +132,7 @@ def design_crystals(
         )
         screened = funnel.screen(crystals)
         screened.stages.insert(0, stage)
+        screened.rejected[:0] = unbuilt
         result = {
             "sozai": sozai.__version__,
             "kind": "crystals",
@@ -287,31 +289,48 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _generated(
     source: Any, wish: CrystalWish, count: int, seed: int, path: Path, on_progress: Progress | None
-) -> tuple[list[Crystal], Stage]:
-    """Generate, or read what an interrupted run had generated."""
+) -> tuple[list[Crystal], list[dict[str, Any]], Stage]:
+    """Generate, or read what an interrupted run had generated; also what was drawn but could not be built."""
     from pymatgen.core import Structure
 
     began = time.monotonic()
-    if path.exists():
-        try:
-            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-            crystals = [Crystal(e["id"], Structure.from_dict(e["structure"]), {}, e["provenance"]) for e in lines]
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-            raise UserError(
-                "the crystals of the interrupted run cannot be read",
-                str(path),
-                "the file is damaged: delete it to generate them again",
-            ) from error
-        return crystals, Stage("generated", len(crystals), time.monotonic() - began, note="kept from before")
-    crystals = source.sample(count, wish, seed=seed, on_progress=on_progress)
-    entries = [{"id": c.id, "structure": c.structure.as_dict(), "provenance": c.provenance} for c in crystals]
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
-    temporary.replace(path)
     note = f"by {source.name}"
-    if len(crystals) < count:
-        note += f"; {count} asked for, {count - len(crystals)} fewer: the wish has no more distinct ones to draw"
-    return crystals, Stage("generated", len(crystals), time.monotonic() - began, note=note)
+    if path.exists():
+        note += ", kept from before"
+    else:
+        crystals = source.sample(count, wish, seed=seed, on_progress=on_progress)
+        entries = [{"id": c.id, "structure": c.structure.as_dict(), "provenance": c.provenance} for c in crystals]
+        entries += [{"formula": formula, "reason": reason} for formula, reason in source.unbuilt]
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+        temporary.replace(path)
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        unbuilt = [
+            {
+                "id": f"not-built-{number:04d}",
+                "formula": line["formula"],
+                "stage": "generated",
+                "reason": line["reason"],
+            }
+            for number, line in enumerate(line for line in lines if "structure" not in line)
+        ]
+        crystals = [
+            Crystal(line["id"], Structure.from_dict(line["structure"]), {}, line["provenance"])
+            for line in lines
+            if "structure" in line
+        ]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(
+            "the crystals of the interrupted run cannot be read",
+            str(path),
+            "the file is damaged: delete it to generate them again",
+        ) from error
+    drawn = len(crystals) + len(unbuilt)
+    if drawn < count:
+        note += f"; {count} asked for, {count - drawn} fewer: the wish has no more distinct ones to draw"
+    dropped = Counter({"no room for the atoms": len(unbuilt)} if unbuilt else {})
+    return crystals, unbuilt, Stage("generated", len(crystals), time.monotonic() - began, dropped, note)
 
 
 def _check_budget(minutes: float, relax: int | None) -> None:

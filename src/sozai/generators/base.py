@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -22,6 +22,8 @@ class Generator(ABC):
 
     name: ClassVar[str]
     """Name in the catalog, e.g. ``"wyckoff-gpt"``."""
+    unbuilt: Sequence[tuple[str, str]] = ()
+    """Of the last ``sample``: what was drawn but could not be built, as (formula, reason)."""
 
     @abstractmethod
     def sample(

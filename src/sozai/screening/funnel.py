@@ -258,7 +258,7 @@ class Funnel:
         return None
 
     def _stable(self, relaxed: Sequence[tuple[Crystal, Relaxation]], dropped: Counter[str]) -> tuple[list, str]:
-        records = []
+        records: list[dict[str, Any]] = []
         for crystal, relaxation in relaxed:
             record = self._record(crystal, relaxation)
             above = record["energy_above_hull"]
@@ -290,6 +290,9 @@ class Funnel:
             record["structure"] = record["structure"].as_dict()
         unknown = sum(record["energy_above_hull"] is None for record in records)
         note = f"at most {self.keep_above} eV/atom above the hull of known materials (CHGNet)"
+        if records:
+            least = min(record["hull_references"] for record in records)
+            note += f"; each hull rests on {least} or more known materials of its chemical system"
         return records, note + (f"; {unknown} with unknown hull are kept" if unknown else "")
 
     def _record(self, crystal: Crystal, relaxation: Relaxation) -> dict[str, Any]:
@@ -312,6 +315,7 @@ class Funnel:
             "energy_per_atom": round(relaxation.energy_per_atom, 5),
             "energy_above_hull": above,
             "hull_note": distance.note,
+            "hull_references": distance.references,
             "stability": stability,
             "decomposition": distance.decomposition,
             "probability_metastable": None if probability is None else round(probability, 3),

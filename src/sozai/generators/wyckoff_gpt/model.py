@@ -24,6 +24,7 @@ from sozai.generators.wyckoff_gpt.planner import WishPlanner
 from sozai.generators.wyckoff_gpt.sampling import DrawnGene, draw
 from sozai.knowledge.crystals.wish import CrystalWish
 from sozai.materials.crystal import Crystal
+from sozai.materials.known import reduced_formula
 from sozai.materials.wyckoff import WyckoffCrystal
 
 BATCH = 256
@@ -208,17 +209,22 @@ class WyckoffGPT(Generator):
         distinct: bool = True,
         processes: int = 1,
     ) -> list[Crystal]:
-        """Draw crystals (see the base class); genes for which no crystal can be built are left out."""
+        """Draw crystals (see the base class); genes for which no crystal can be built are in ``unbuilt``."""
         drawn = self.sample_genes(count, given, seed, distinct, on_progress)
         return self.build(drawn, seed, on_progress, processes)
 
     def build(
         self, drawn: list[DrawnGene], seed: int = 0, on_progress: Progress | None = None, processes: int = 1
     ) -> list[Crystal]:
-        """Give genes coordinates and cells; those that cannot be built are left out (``provenance`` says none)."""
+        """Give genes coordinates and cells; those that cannot be built go to ``unbuilt``."""
         built = realize_many(
             [each.gene for each in drawn], seed=seed, novel=True, processes=processes, on_progress=on_progress
         )
+        self.unbuilt = [
+            (reduced_formula(result.gene.counts), f"{result.reason} (gene {result.gene})")
+            for result in built
+            if result.crystal is None
+        ]
         crystals = []
         for number, (each, result) in enumerate(zip(drawn, built, strict=True)):
             if result.crystal is None:
