@@ -84,7 +84,7 @@ def result_of(folder: Path) -> dict:
 
 def generated_in(folder: Path) -> dict[str, Structure]:
     lines = [json.loads(line) for line in (folder / "state" / "generated.jsonl").read_text().splitlines()]
-    return {line["id"]: Structure.from_dict(line["structure"]) for line in lines}
+    return {line["id"]: Structure.from_dict(line["structure"]) for line in lines if "structure" in line}
 
 
 def from_cifs(path: Path) -> dict[str, Structure]:
@@ -212,7 +212,8 @@ def test_the_funnel_adds_up(runs, name):
         assert all(entry["reason"] for entry in named)
     assert counts[-1] == len(result["candidates"])
     assert counts[STAGES.index("ranked")] <= 6
-    told = [entry["id"] for entry in result["rejected"] + result["candidates"]]
+    screened = [entry for entry in result["rejected"] if entry["stage"] != "generated"]
+    told = [entry["id"] for entry in screened + result["candidates"]]
     assert sorted(told) == sorted(generated_in(runs[name]))  # each is told of once, and nothing else is
 
 
@@ -339,7 +340,7 @@ def test_interrupted_work_goes_on(runs, tmp_path, monkeypatch):
     monkeypatch.setattr(funnel, "relax_stream", counted)
     resumed = done("design", "crystals", "--resume", folder)
     assert todo == [4]  # six in all, two were finished
-    assert resumed["funnel"][0]["note"] == "kept from before"
+    assert "kept from before" in resumed["funnel"][0]["note"]
     assert outcome(folder) == outcome(runs["elements"])
     assert energies(folder) == pytest.approx(energies(runs["elements"]), abs=1e-3)
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -464,4 +465,5 @@ def test_own_weights_from_training_to_design(tmp_path):
     drawn = generated_in(tmp_path / "run").values()
     assert drawn and {element.symbol for structure in drawn for element in structure.elements} <= seen
     stages = {stage["stage"]: stage["count"] for stage in result["funnel"]}
-    assert stages["generated"] == len(drawn) == len(result["rejected"]) + len(result["candidates"])
+    fell = [entry for entry in result["rejected"] if entry["stage"] != "generated"]  # those could not be built
+    assert stages["generated"] == len(drawn) == len(fell) + len(result["candidates"])
