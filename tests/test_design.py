@@ -142,13 +142,11 @@ def test_exact_wishes_hold_in_every_candidate_after_relaxation(runs, name):
 
 @ALL
 def test_exact_wishes_hold_in_what_is_generated(runs, name):
-    """They hold by construction; few crystals are more symmetric than drawn, and those the screening finds."""
+    """They hold by construction; the few crystals that come out more symmetric than drawn are not handed over."""
     generated = generated_in(runs[name])
-    assert len(generated) >= 20
+    assert len(generated) >= 18
     assert all(composition_is_as_wished(name, structure) for structure in generated.values())
-    others = {key for key, structure in generated.items() if not symmetry_is_as_wished(name, structure)}
-    assert len(others) <= 0.15 * len(generated)
-    assert others <= {entry["id"] for entry in result_of(runs[name])["rejected"]}
+    assert all(symmetry_is_as_wished(name, structure) for structure in generated.values())
 
 
 # --- the run folder ----------------------------------------------------------------------------------------

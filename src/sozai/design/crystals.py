@@ -329,7 +329,7 @@ def _generated(
     drawn = len(crystals) + len(unbuilt)
     if drawn < count:
         note += f"; {count} asked for, {count - drawn} fewer: the wish has no more distinct ones to draw"
-    dropped = Counter({"no room for the atoms": len(unbuilt)} if unbuilt else {})
+    dropped = Counter({"could not be built": len(unbuilt)} if unbuilt else {})
     return crystals, unbuilt, Stage("generated", len(crystals), time.monotonic() - began, dropped, note)
 
 

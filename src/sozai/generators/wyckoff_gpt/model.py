@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from sozai.errors import UserError
 from sozai.generators.base import Generator, Progress
 from sozai.generators.realize import realize_many
+from sozai.generators.symmetry_check import keeps_symmetry
 from sozai.generators.train import device_of, train
 from sozai.generators.wyckoff_gpt.dataset import WyckoffDataset
 from sozai.generators.wyckoff_gpt.network import MAX_TOKENS, WyckoffNetwork
@@ -211,37 +212,44 @@ class WyckoffGPT(Generator):
     ) -> list[Crystal]:
         """Draw crystals (see the base class); genes for which no crystal can be built are in ``unbuilt``."""
         drawn = self.sample_genes(count, given, seed, distinct, on_progress)
-        return self.build(drawn, seed, on_progress, processes)
+        exact = given is not None and bool(given.space_groups or given.min_atoms > 1)
+        return self.build(drawn, seed, on_progress, processes, keep_symmetry=exact)
 
     def build(
-        self, drawn: list[DrawnGene], seed: int = 0, on_progress: Progress | None = None, processes: int = 1
+        self,
+        drawn: list[DrawnGene],
+        seed: int = 0,
+        on_progress: Progress | None = None,
+        processes: int = 1,
+        keep_symmetry: bool = False,
     ) -> list[Crystal]:
-        """Give genes coordinates and cells; those that cannot be built go to ``unbuilt``."""
+        """Give genes coordinates and cells; those that cannot be built go to ``unbuilt``.
+
+        Args:
+            keep_symmetry: leave out also what came out more symmetric than its gene, by accident of coordinates.
+        """
         built = realize_many(
             [each.gene for each in drawn], seed=seed, novel=True, processes=processes, on_progress=on_progress
         )
-        self.unbuilt = [
-            (reduced_formula(result.gene.counts), f"{result.reason} (gene {result.gene})")
-            for result in built
-            if result.crystal is None
-        ]
-        crystals = []
+        crystals: list[Crystal] = []
+        unbuilt: list[tuple[str, str]] = []
         for number, (each, result) in enumerate(zip(drawn, built, strict=True)):
-            if result.crystal is None:
+            structure = None if result.crystal is None else result.crystal.to_structure()
+            reason = result.reason
+            if structure is not None and keep_symmetry and not keeps_symmetry(structure, each.gene):
+                structure, reason = None, "its atoms came out with another symmetry than asked for"
+            if structure is None:
+                unbuilt.append((reduced_formula(each.gene.counts), f"{reason} (gene {each.gene})"))
                 continue
-            crystals.append(
-                Crystal(
-                    id=f"wyckoff-gpt-{number:04d}",
-                    structure=result.crystal.to_structure(),
-                    provenance={
-                        "generator": self.name,
-                        "seed": seed,
-                        "gene": str(each.gene),
-                        "log_probability": round(each.log_probability, 3),
-                        **result.provenance,
-                    },
-                )
-            )
+            provenance = {
+                "generator": self.name,
+                "seed": seed,
+                "gene": str(each.gene),
+                "log_probability": round(each.log_probability, 3),
+                **result.provenance,
+            }
+            crystals.append(Crystal(id=f"wyckoff-gpt-{number:04d}", structure=structure, provenance=provenance))
+        self.unbuilt = unbuilt
         return crystals
 
     def save(self, folder: Path | str) -> None:
