@@ -249,6 +249,9 @@ def test_the_manifest_tells_how_it_was_made(runs, name):
     assert manifest["settings"]["count"] == 24 and len(manifest["settings"]["rules_hash"]) == 16
     weights = files("sozai.generators.wyckoff_gpt") / "weights" / "weights.safetensors"
     assert manifest["generator"]["weights"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert manifest["weights"]["wyckoff-gpt"] == manifest["generator"]["weights"] and manifest["weights"]["ranker"]
+    library = files("sozai.materials") / "known_materials.parquet"
+    assert manifest["bundled"]["known_materials.parquet"] == hashlib.sha256(library.read_bytes()).hexdigest()
     named = {Path(path).name: digest for path, digest in manifest["data"].items()}
     assert named == ({"rules.yaml": hashlib.sha256(RULES.encode()).hexdigest()} if name == "parts" else {})
 

@@ -8,13 +8,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from importlib.resources import as_file, files
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import sozai
 from sozai.errors import UserError
-from sozai.files import output_folder, write_json
+from sozai.files import output_folder, sha256, write_json
 from sozai.generators.catalog import NAMES
 from sozai.generators.catalog import generator as generator_named
 from sozai.knowledge.crystals.ruleset import CrystalRules
@@ -130,6 +131,7 @@ def design_crystals(
             processes=processes,
             on_progress=on_progress,
         )
+        _record_parts(manifest, funnel, source.card())
         screened = funnel.screen(crystals)
         screened.stages.insert(0, stage)
         screened.rejected[:0] = unbuilt
@@ -228,6 +230,7 @@ def screen_crystals(
             processes=processes,
             on_progress=on_progress,
         )
+        _record_parts(manifest, funnel)
         screened = funnel.screen(crystals)
         note = f"{len(problems)} could not be read" if problems else ""
         screened.stages.insert(0, Stage("read", len(crystals), read_seconds, note=note))
@@ -240,6 +243,21 @@ def screen_crystals(
             "settings": settings,
         }
         return write_run(folder, result, screened, problems, manifest)
+
+
+def _record_parts(manifest: Manifest, funnel: Funnel, generator: Mapping[str, Any] | None = None) -> None:
+    """Hashes of all that decides a result besides the code: weights, library, calibration."""
+    manifest.record("weights", {"ranker": funnel.ranker.settings.get("weights")})
+    if generator and generator.get("weights"):
+        manifest.record("weights", {generator["name"]: generator["weights"]})
+    bundled_files = {
+        "known_materials.parquet": "sozai.materials",
+        "known_phases.csv.gz": "sozai.materials",
+        "calibration.json": "sozai.screening",
+    }
+    for name, package in bundled_files.items():
+        with as_file(files(package) / name) as path:
+            manifest.record("bundled", {**manifest.content.get("bundled", {}), name: sha256(path)})
 
 
 def write_run(
