@@ -1,0 +1,1 @@
+"""One proof per recipe: checks against exact results, and the mutations that must make them fail."""

@@ -1,0 +1,1 @@
+"""The catalog of named systems: each a short recipe over shared parts."""
