@@ -1,0 +1,1 @@
+"""Cores: what a family of systems is, ready to be put together by recipes."""

@@ -1,0 +1,1 @@
+"""Losses and estimators, each a plain function of tensors and networks."""
