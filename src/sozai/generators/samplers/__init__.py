@@ -1,0 +1,1 @@
+"""How a fitted denoiser is sampled: steps, paths, guidance; none of them retrains it."""
