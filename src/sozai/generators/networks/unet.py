@@ -72,8 +72,8 @@ class UNet(nn.Module):
             if level > 0:
                 self.up.append(_Up(conv, here))
         last = conv(here, channels if outputs is None else outputs, 3, padding=1)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
         self.leave = nn.Sequential(_norm(here), nn.SiLU(), last)
 
     def forward(
