@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from sozai.errors import UserError
@@ -137,11 +138,12 @@ class ConvDecoder(nn.Module):
     The result is free: squash it with ``codec.activate`` (tanh) where an image is wanted.
 
     Args:
-        inputs: columns of the vector; a condition is appended to it by the caller.
+        inputs: columns of the vector.
         event: (channels, *sides) of the image.
         width: channels of the largest map.
         normalisation: see ``ConvEncoder``; the result has none, as in DCGAN.
         activation: see ``ConvEncoder``.
+        condition: columns of a condition vector, 0 for none; it is appended to the vector.
     """
 
     def __init__(
@@ -151,18 +153,19 @@ class ConvDecoder(nn.Module):
         width: int = 32,
         normalisation: str = "batch",
         activation: str = "relu",
+        condition: int = 0,
     ):
         super().__init__()
         sizes = resolutions(event)[::-1]
         dimensions = len(sizes[0])
         channels = [width * 2 ** min(level, 3) for level in range(len(sizes) - 1)][::-1]
         bias = normalisation in ("none", "group")
-        layers: list[nn.Module] = [_TRANSPOSED[dimensions](inputs, channels[0], sizes[0], bias=bias)]
+        layers: list[nn.Module] = [_TRANSPOSED[dimensions](inputs + condition, channels[0], sizes[0], bias=bias)]
         for before, after in zip(channels, [*channels[1:], event[0]], strict=True):
             layers += [normaliser(normalisation, before, dimensions), activator(activation)]
             final = len(layers) == 3 * len(channels)
             layers.append(_TRANSPOSED[dimensions](before, after, 4, 2, 1, bias=bias or final))
-        self.inputs, self.dimensions = inputs, dimensions
+        self.dimensions = dimensions
         self.layers = nn.Sequential(*layers)
         if normalisation == "batch":
             initialise(self)
@@ -170,7 +173,8 @@ class ConvDecoder(nn.Module):
     def forward(
         self, x: Tensor, time: Tensor | None = None, condition: Tensor | None = None, mask: Tensor | None = None
     ) -> Tensor:
-        """x (batch, inputs); time, condition and mask are not looked at."""
+        """x (batch, inputs), condition (batch, condition); time and mask are not looked at."""
+        x = x if condition is None else torch.cat([x, condition], 1)
         return self.layers(x.reshape(*x.shape, *[1] * self.dimensions))
 
 
