@@ -36,12 +36,32 @@ class Schedule(nn.Module):
         """Standard deviation of the noise in x_t."""
         return torch.sigmoid(-self.log_snr(t)).sqrt()
 
+    def slope(self, t: Tensor) -> Tensor:
+        """d lambda / dt, negative; differentiable in the schedule's own parameters."""
+        keep = torch.is_grad_enabled()
+        with torch.enable_grad():
+            t = t if t.requires_grad else t.detach().requires_grad_(True)
+            return torch.autograd.grad(self.log_snr(t).sum(), t, create_graph=keep)[0]
+
     def drift_and_diffusion(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """f(t) and g(t)^2 of dx = f x dt + g dW (arXiv 2011.13456): f = d log alpha / dt, g^2 = -2 f."""
+        """f(t) and g(t)^2 of dx = f x dt + g dW (arXiv 2011.13456).
+
+        f = d log alpha / dt and g^2 = d sigma^2 / dt - 2 f sigma^2 = -sigma^2 d lambda / dt.
+        """
         with torch.enable_grad():
             t = t.detach().requires_grad_(True)
-            slope = torch.autograd.grad(F.logsigmoid(self.log_snr(t)).sum() / 2, t)[0]
-        return slope, -2 * slope
+            drift = torch.autograd.grad(self.alpha(t).log().sum(), t)[0]
+        return drift, -(self.sigma(t) ** 2 * self.slope(t)).detach()
+
+    def time_of(self, log_snr: Tensor) -> Tensor:
+        """The time at which lambda has this value, by bisection; beyond the ends the ends."""
+        with torch.no_grad():
+            low, high = torch.zeros_like(log_snr), torch.ones_like(log_snr)
+            for _ in range(50):
+                middle = (low + high) / 2
+                later = self.log_snr(middle) > log_snr
+                low, high = torch.where(later, middle, low), torch.where(later, high, middle)
+            return (low + high) / 2
 
 
 class LinearSchedule(Schedule):
@@ -100,6 +120,13 @@ class Denoiser(nn.Module):
     def score(self, x: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
         """Gradient of log p_t: -eps / sigma."""
         return -self.eps(x, t, condition) / spread(self.schedule.sigma(t), x)
+
+    def log_variance(self, x: Tensor, s: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Log of the variance of the reverse step from t to s, like x: where it is learned, what was learned.
+
+        By default the posterior's (DDPM's beta tilde), the variance were x_0 known.
+        """
+        return spread(posterior(self.schedule, s, t)[2].log(), x).expand_as(x)
 
 
 def noised(schedule: Schedule, x: Tensor, t: Tensor, noise: Tensor) -> Tensor:
