@@ -31,12 +31,21 @@ class AdaptiveBlock(nn.Module):
         with torch.no_grad():  # gates start open: the plain transformer is the starting point
             self.modulation.bias.view(6, width)[[2, 5]] = 1.0
 
-    def forward(self, x: Tensor, condition: Tensor, attend: Tensor) -> Tensor:
-        """x (batch, tokens, width), condition (batch, width), attend (batch, 1, tokens, tokens) bool."""
+    def forward(self, x: Tensor, condition: Tensor, attend: Tensor, memory: list[Tensor] | None = None) -> Tensor:
+        """x (batch, tokens, width), condition (batch, width), attend (batch, 1, tokens, tokens) bool.
+
+        Args:
+            memory: keys and values of the tokens before x, to which those of x are added in place; ``attend`` then
+                covers earlier tokens too. Start with an empty list.
+        """
         shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = self.modulation(F.silu(condition))[:, None].chunk(6, -1)
         batch, tokens, width = x.shape
         y = self.norm_attention(x) * (1 + scale_a) + shift_a
         q, k, v = self.qkv(y).view(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        if memory is not None:
+            if memory:
+                k, v = torch.cat([memory[0], k], 2), torch.cat([memory[1], v], 2)
+            memory[:] = [k, v]
         y = F.scaled_dot_product_attention(q, k, v, attend, self.dropout if self.training else 0.0)
         y = self.out(y.transpose(1, 2).reshape(batch, tokens, width))
         x = x + gate_a * F.dropout(y, self.dropout, self.training)
