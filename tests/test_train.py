@@ -9,63 +9,57 @@ import torch
 from torch import nn
 
 from sozai.errors import UserError
-from sozai.generators.train import device_of, evaluate, train
+from sozai.generators.core import Learner, Player
+from sozai.generators.rows import TensorRows
+from sozai.generators.train import device_of, evaluate, seconds_of, train
 from sozai.generators.wyckoff_gpt.dataset import WyckoffDataset
 from sozai.generators.wyckoff_gpt.model import WyckoffGPT
 from sozai.generators.wyckoff_gpt.network import WyckoffNetwork
 from sozai.materials.known import known_materials
 
 
-class Line(nn.Module):
+class Line(Learner):
     """A line through points, with dropout, so that a resumed run must also repeat the randomness."""
 
-    def __init__(self, poison=None):
+    def __init__(self, poison=None, rate=0.05):
         super().__init__()
         torch.manual_seed(1)
         self.layers = nn.Sequential(nn.Linear(1, 16), nn.Tanh(), nn.Dropout(0.2), nn.Linear(16, 1))
+        self.players = (Player(rate=rate),)
         self.poison, self.calls = poison, 0
 
-    def loss(self, batch):
+    def loss(self, batch, player="model"):
         self.calls += 1
         error = ((self.layers(batch["x"]) - batch["y"]) ** 2).mean()
         if self.calls == self.poison:
             error = error * math.nan
-        return error, {"square": float(error.detach())}
+        return {"loss": error, "square": error}
 
 
 X = torch.linspace(-1, 1, 64)[:, None]
 POINTS = {"x": X, "y": 3 * X - 1}
+HELD_OUT = {name: values[::3] for name, values in POINTS.items()}
 
 
-def batches(source):
-    order = torch.randperm(64, generator=source)
-    for rows in order.split(16):
-        yield {name: values[rows] for name, values in POINTS.items()}
+class InterruptedRows(TensorRows):
+    """Rows that raise KeyboardInterrupt, as Ctrl-C does, after so many batches in all."""
 
+    def __init__(self, batch, after):
+        super().__init__(batch)
+        self.left = after
 
-def validation():
-    return [{name: values[::3] for name, values in POINTS.items()}]
-
-
-def fit(folder, module=None, stream=batches, **settings):
-    module = module or Line()
-    options = {"epochs": 6, "learning_rate": 0.05, "device": "cpu", **settings}
-    return module, train(module, stream, settings.pop("validation", validation), folder, **options)
-
-
-def interrupted_after(count):
-    """Batches that raise KeyboardInterrupt, as Ctrl-C does, after so many steps in all."""
-    left = count
-
-    def stream(source):
-        nonlocal left
-        for batch in batches(source):
-            if left == 0:
+    def epoch(self, source, batch_size):
+        for batch in super().epoch(source, batch_size):
+            if self.left == 0:
                 raise KeyboardInterrupt
-            left -= 1
+            self.left -= 1
             yield batch
 
-    return stream
+
+def fit(folder, module=None, data=POINTS, rounds=6, **settings):
+    module = module or Line()
+    options = {"steps": 4 * rounds, "every": 4, "batch_size": 16, "ema": 0.9, "device": "cpu", **settings}
+    return module, train(module, data, HELD_OUT, folder, **options)
 
 
 def same(one, two):
@@ -74,39 +68,40 @@ def same(one, two):
 
 def test_training_learns(tmp_path):
     notes = []
-    module, log = fit(tmp_path, epochs=30, on_progress=lambda done, total, note: notes.append((done, total, note)))
-    assert log["best_held_out"] < 0.1 * log["epochs"][0]["held_out"]
-    assert log["best_held_out"] == min(epoch["held_out"] for epoch in log["epochs"])
-    assert log["epochs"][log["best_epoch"] - 1]["held_out"] == log["best_held_out"]
+    module, log = fit(tmp_path, rounds=30, on_progress=lambda done, total, note: notes.append((done, total, note)))
+    assert log["best_held_out"] < 0.1 * log["rounds"][0]["held_out"]["loss"]
+    assert log["best_held_out"] == min(entry["held_out"]["loss"] for entry in log["rounds"])
+    assert log["rounds"][log["best_step"] // 4 - 1]["held_out"]["loss"] == log["best_held_out"]
     assert not log["interrupted"]
-    assert [done for done, _, _ in notes] == list(range(1, len(log["epochs"]) + 1))
+    assert [done for done, _, _ in notes] == list(range(4, 121, 4))
     assert not module.training
     # The module holds the best averaged weights.
-    assert evaluate(module, validation(), torch.device("cpu"))[0] == pytest.approx(log["best_held_out"], rel=1e-6)
-    assert json.loads((tmp_path / "training.json").read_text())["best_epoch"] == log["best_epoch"]
+    assert evaluate(module, HELD_OUT)["loss"] == pytest.approx(log["best_held_out"], rel=1e-6)
+    assert json.loads((tmp_path / "training.json").read_text())["best_step"] == log["best_step"]
+    assert len((tmp_path / "training.log").read_text().splitlines()) == len(log["rounds"])
 
 
 @pytest.mark.parametrize("stop", [0, 3, 4, 10, 23])
 def test_resume_gives_the_same_weights_to_the_bit(tmp_path, stop):
     whole, log = fit(tmp_path / "whole")
-    broken, first = fit(tmp_path / "broken", stream=interrupted_after(stop))
+    broken, first = fit(tmp_path / "broken", data=InterruptedRows(POINTS, stop))
     assert first["interrupted"]
-    assert len(first["epochs"]) == stop // 4
-    assert not same(whole, broken)
+    assert len(first["rounds"]) == stop // 4
+    assert stop == 23 or not same(whole, broken)  # by then both may have seen their best
     resumed, second = fit(tmp_path / "broken")
     assert not second["interrupted"]
     assert same(whole, resumed)
-    assert [epoch["held_out"] for epoch in second["epochs"]] == [epoch["held_out"] for epoch in log["epochs"]]
+    assert second["rounds"] == log["rounds"]
     assert second["seconds"] > first["seconds"]
 
 
 def test_many_interrupts(tmp_path):
     whole, _ = fit(tmp_path / "whole")
     for _ in range(20):
-        again, log = fit(tmp_path / "broken", stream=interrupted_after(5))
+        again, log = fit(tmp_path / "broken", data=InterruptedRows(POINTS, 9))
         if not log["interrupted"]:
             break
-    assert len(log["epochs"]) == 6
+    assert len(log["rounds"]) == 6
     assert same(whole, again)
 
 
@@ -128,8 +123,25 @@ def test_interrupt_while_saving_loses_only_that_epoch(tmp_path, monkeypatch):
     assert log["interrupted"]
     monkeypatch.undo()
     resumed, log = fit(tmp_path / "broken")
-    assert len(log["epochs"]) == 6
+    assert len(log["rounds"]) == 6
     assert same(whole, resumed)
+
+
+class Interrupted:
+    """Crystals that end in Ctrl-C."""
+
+    def __init__(self, data, after):
+        self.data, self.left = data, after
+
+    def epoch(self, source, batch_size):
+        for batch in self.data.epoch(source, batch_size):
+            if self.left == 0:
+                raise KeyboardInterrupt
+            self.left -= 1
+            yield batch
+
+    def whole(self):
+        return self.data.whole()
 
 
 def test_network_resumes_to_the_bit(tmp_path):
@@ -140,17 +152,8 @@ def test_network_resumes_to_the_bit(tmp_path):
     def run(folder, stop=None):
         torch.manual_seed(0)
         network = WyckoffNetwork(width=32, layers=1, heads=2, dropout=0.2, mixtures=2)
-        left = stop
-
-        def stream(source):
-            nonlocal left
-            for batch in data.epoch(source, 32):
-                if left == 0:
-                    raise KeyboardInterrupt
-                left = None if left is None else left - 1
-                yield batch
-
-        return network, train(network, stream, data.in_order, tmp_path / folder, epochs=3, device="cpu")
+        rows = data if stop is None else Interrupted(data, stop)
+        return network, train(network, rows, data, tmp_path / folder, steps=9, every=3, batch_size=32, device="cpu")
 
     whole, _ = run("whole")
     _, log = run("broken", stop=5)
@@ -171,25 +174,32 @@ def test_seeds(tmp_path):
 
 def test_early_stop(tmp_path):
     """With a rate of nothing the held-out loss cannot fall."""
-    module, log = fit(tmp_path, epochs=50, learning_rate=0.0, patience=3)
-    assert len(log["epochs"]) == 4
-    assert log["best_epoch"] == 1
-    again, log = fit(tmp_path, epochs=50, learning_rate=0.0, patience=3)
-    assert len(log["epochs"]) == 4  # a training that has ended stays as it is
+    module, log = fit(tmp_path, Line(rate=0.0), rounds=50, patience=3)
+    assert len(log["rounds"]) == 4
+    assert log["best_step"] == 4
+    again, log = fit(tmp_path, Line(rate=0.0), rounds=50, patience=3)
+    assert len(log["rounds"]) == 4  # a training that has ended stays as it is
     assert same(module, again)
 
 
 def test_time_limit(tmp_path):
-    _, log = fit(tmp_path, epochs=50, max_seconds=0.0)
-    assert len(log["epochs"]) == 1
+    _, log = fit(tmp_path, rounds=50, max_time=1e-9)
+    assert len(log["rounds"]) == 0
     assert not log["interrupted"]
-    _, log = fit(tmp_path, epochs=4)  # more time: it goes on
-    assert len(log["epochs"]) == 4
+    _, log = fit(tmp_path, rounds=4)  # more time: it goes on
+    assert len(log["rounds"]) == 4
+
+
+def test_times():
+    assert [seconds_of(text) for text in ("90", "90s", "10m", "2h", 5)] == [90, 90, 600, 7200, 5]
+    for text in ("", "m", "ten", "-3s", "0", "nan"):
+        with pytest.raises(UserError, match="no time to train in"):
+            seconds_of(text)
 
 
 @pytest.mark.parametrize("how", ["cut", "text", "empty", "foreign", "another network", "a table"])
 def test_damaged_checkpoints_are_refused(tmp_path, how):
-    fit(tmp_path, epochs=1)
+    fit(tmp_path, rounds=1)
     path = tmp_path / "checkpoint.pt"
     module = None
     if how == "cut":
@@ -206,17 +216,17 @@ def test_damaged_checkpoints_are_refused(tmp_path, how):
         module = Line()
         module.layers[3] = nn.Linear(16, 2)
     with pytest.raises(UserError, match="cannot be continued") as caught:
-        fit(tmp_path, module, epochs=2)
+        fit(tmp_path, module, rounds=2)
     assert str(path) in str(caught.value)
     assert "delete it" in caught.value.mend
 
 
 def test_loss_that_is_not_finite_is_told(tmp_path):
-    with pytest.raises(UserError, match="the loss became nan in epoch 2") as caught:
-        fit(tmp_path, Line(poison=6 + 1))  # 4 steps and 1 check an epoch
+    with pytest.raises(UserError, match="the loss of player 'model' at step 7 is nan") as caught:
+        fit(tmp_path, Line(poison=7))
     assert "learning rate" in caught.value.mend
-    with pytest.raises(UserError, match="the loss became nan on held-out data in epoch 1"):
-        train(Line(), batches, lambda: [{"x": X, "y": X * math.nan}], tmp_path / "other", epochs=2, device="cpu")
+    with pytest.raises(UserError, match="the loss on held-out rows at step 2 is nan"):
+        train(Line(), POINTS, {"x": X, "y": X * math.nan}, tmp_path / "other", steps=4, every=2, device="cpu")
 
 
 def test_unknown_devices_are_told():

@@ -48,24 +48,14 @@ class Player:
     weight_decay: float = 0.0
 
 
-class Core(nn.Module):
-    """Base of all families.
+class Learner(nn.Module):
+    """What the training loop asks of a module; ``loss`` is all that must be written."""
 
-    Args:
-        fields: what it generates.
-        conditions: what it is given; also entries of the batch. In a batch of conditions NaN (a negative number
-            for categories) means not given.
-        codec: turns the fields into one tensor ``(batch, *event)`` and back; by default the one for the fields.
-    """
-
-    likelihood: ClassVar[Likelihood] = "none"
     players: tuple[Player, ...] = (Player(),)
 
-    def __init__(self, fields: Fields, conditions: Fields | None = None, codec: Codec | None = None):
-        super().__init__()
-        self.fields = dict(fields)
-        self.conditions = dict(conditions or {})
-        self.codec = codec if codec is not None else codec_for(self.fields)
+    def loss(self, batch: Batch, player: str = "model") -> Mapping[str, Tensor]:
+        """``"loss"`` (a mean over rows, to be minimised by the player) and its named parts, all scalars."""
+        raise NotImplementedError
 
     def parameters_of(self, player: str) -> Iterable[nn.Parameter]:
         """What a player may change: by default the submodule of its name, or all for an only player."""
@@ -78,11 +68,6 @@ class Core(nn.Module):
 
         Called once, with all training rows, before the first step. What it finds lives in buffers.
         """
-        self.codec.fit(batch)
-
-    def loss(self, batch: Batch, player: str = "model") -> Mapping[str, Tensor]:
-        """``"loss"`` (a mean over rows, to be minimised by the player) and its named parts, all scalars."""
-        raise NotImplementedError
 
     def after_step(self, player: str) -> None:
         """Called after each update of a player: clip weights, move a codebook, anneal."""
@@ -94,6 +79,34 @@ class Core(nn.Module):
         """What early stopping watches, ``"loss"`` and parts: by default the first player's loss, repeatable."""
         with seeded(0):
             return self.loss(batch, self.players[0].name)
+
+    @property
+    def device(self) -> Any:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+
+class Core(Learner):
+    """Base of all families.
+
+    Args:
+        fields: what it generates.
+        conditions: what it is given; also entries of the batch. In a batch of conditions NaN (a negative number
+            for categories) means not given.
+        codec: turns the fields into one tensor ``(batch, *event)`` and back; by default the one for the fields.
+    """
+
+    likelihood: ClassVar[Likelihood] = "none"
+
+    def __init__(self, fields: Fields, conditions: Fields | None = None, codec: Codec | None = None):
+        super().__init__()
+        self.fields = dict(fields)
+        self.conditions = dict(conditions or {})
+        self.codec = codec if codec is not None else codec_for(self.fields)
+
+    def prepare(self, batch: Batch) -> None:
+        """Fit the codec; see ``Learner.prepare``."""
+        self.codec.fit(batch)
 
     def sample(self, count: int, given: Batch | None = None, **options: Any) -> Batch:
         """``count`` rows of the fields, on the core's device, drawn from torch's global random source.
@@ -110,11 +123,6 @@ class Core(nn.Module):
         Continuous fields count as densities, categories and ``levels`` as probabilities.
         """
         raise NotImplementedError(f"{type(self).__name__} has no likelihood")
-
-    @property
-    def device(self) -> Any:
-        """Where the parameters are."""
-        return next(self.parameters()).device
 
     def encode(self, batch: Batch) -> Tensor:
         """The fields of a batch as one tensor ``(batch, *event)``."""

@@ -7,8 +7,6 @@ and Wyckoff positions, no coordinates, and predicts the formation energy after r
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -16,12 +14,11 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from sozai.errors import UserError
+from sozai.generators import saved
 from sozai.generators.base import Progress
+from sozai.generators.core import Learner, Player
 from sozai.generators.train import device_of, train
 from sozai.generators.wyckoff_gpt import tokens
 from sozai.generators.wyckoff_gpt.network import MAX_TOKENS, WyckoffNetwork
@@ -29,8 +26,10 @@ from sozai.materials.wyckoff import Gene
 from sozai.screening.hull import Hull, mean_element_energy
 
 
-class EnergyNetwork(nn.Module):
+class EnergyNetwork(Learner):
     """The gene network with a head for the energy: location and log scale of a Laplace distribution."""
+
+    players = (Player(rate=1e-3, betas=(0.9, 0.98), weight_decay=0.05),)
 
     def __init__(self, gene: WyckoffNetwork):
         super().__init__()
@@ -51,12 +50,12 @@ class EnergyNetwork(nn.Module):
         location, log_scale = self.head(torch.cat([pooled, last], dim=-1)).unbind(-1)
         return location, log_scale.clamp(-5, 2)
 
-    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, batch: dict[str, Tensor], player: str = "model") -> dict[str, Tensor]:
         """Laplace negative log likelihood; the part reported is the mean absolute error in eV/atom."""
         location, log_scale = self(batch)
         error = (location - batch["energy"]).abs()
         loss = (error * torch.exp(-log_scale) + log_scale).mean()
-        return loss, {"mean absolute error": float(error.mean().detach())}
+        return {"loss": loss, "mean absolute error": error.mean()}
 
 
 class Ranker:
@@ -91,32 +90,20 @@ class Ranker:
             cut = max(1, len(rows) // 20)
             held_out = [rows[index] for index in order[:cut]]
             rows = [rows[index] for index in order[cut:]]
-        encoded = [(_encode(gene), energy) for gene, energy in rows]
-        check = [(_encode(gene), energy) for gene, energy in held_out]
-
-        def epoch(source: torch.Generator) -> Iterable[dict[str, Tensor]]:
-            rng = np.random.default_rng(int(torch.randint(2**31, (1,), generator=source)))
-            lengths = np.array([len(item[0][1]) for item in encoded]) + rng.random(len(encoded)) * 2
-            order = np.argsort(lengths)
-            pieces = [order[at : at + 128] for at in range(0, len(order), 128)]
-            for place in rng.permutation(len(pieces)):
-                yield _batch([encoded[index] for index in pieces[place]])
-
-        def validation() -> Iterable[dict[str, Tensor]]:
-            for at in range(0, len(check), 512):
-                yield _batch(check[at : at + 512])
-
+        training, check = GeneRows(rows), GeneRows(held_out)
+        epoch = -(-len(rows) // 128)
         log = train(
-            network, epoch, validation, folder, epochs=epochs, learning_rate=1e-3, seed=seed, on_progress=on_progress
-        )
-        parts = log["epochs"][log["best_epoch"] - 1]
+            network, training, check, folder, steps=epochs * epoch, batch_size=128, every=epoch, ema=0.995,
+            patience=12, warmup=200, seed=seed, on_progress=on_progress,
+        )  # fmt: skip
+        parts = log["rounds"][log["best_step"] // epoch - 1]["held_out"]
         ranker = cls(
             network,
             {
                 "rows": len(rows),
                 "held_out_mae": round(parts["mean absolute error"], 4),
                 "seed": seed,
-                "epochs": len(log["epochs"]),
+                "epochs": len(log["rounds"]),
                 **settings,
             },
         )
@@ -151,16 +138,7 @@ class Ranker:
 
     def save(self, folder: Path | str) -> None:
         """Write ``weights.safetensors`` (half precision) and ``settings.json``."""
-        target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
-        state = {
-            name: value.detach().cpu().to(torch.float16 if value.is_floating_point() else value.dtype).contiguous()
-            for name, value in self.network.state_dict().items()
-            if value.dtype != torch.bool
-        }
-        save_file(state, target / "weights.safetensors")
-        settings = {"network": self.network.gene.settings, **self.settings, "weights": _hash(target)}
-        (target / "settings.json").write_text(json.dumps(settings, indent=1) + "\n")
+        saved.save(self.network, folder, {"network": self.network.gene.settings, **self.settings}, half=True)
 
     @classmethod
     def load(cls, folder: Path | str | None = None, device: str = "auto") -> Self:
@@ -170,25 +148,38 @@ class Ranker:
             UserError: files are missing or damaged.
         """
         source = Path(str(files("sozai.screening") / "ranker_weights")) if folder is None else Path(folder)
-        try:
-            settings = json.loads((source / "settings.json").read_text())
-            network = EnergyNetwork(WyckoffNetwork(**settings.pop("network")))
-            state = {name: value.float() for name, value in load_file(source / "weights.safetensors").items()}
-            missing, unexpected = network.load_state_dict(state, strict=False)
-            if unexpected or any(not name.endswith("_mask") for name in missing):
-                raise ValueError("the weights do not fit the settings")
-            if settings.get("weights", _hash(source)) != _hash(source):
-                raise ValueError("the weights are not those that the settings name")
-        except (OSError, SafetensorError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            raise UserError(
-                f"the ranker's weights cannot be read ({type(error).__name__})", str(source), "reinstall sozai"
-            ) from error
-        settings["weights"] = _hash(source)
-        return cls(network.eval().to(device_of(device)), settings)
+        network, settings = saved.load(
+            source,
+            lambda settings: EnergyNetwork(WyckoffNetwork(**settings.pop("network"))),
+            "the ranker",
+            "reinstall sozai",
+        )
+        return cls(network.to(device_of(device)), settings)
 
 
-def _hash(folder: Path) -> str:
-    return hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+class GeneRows:
+    """Genes with their energies, as the training loop wants them."""
+
+    def __init__(self, rows: Sequence[tuple[Gene, float]]):
+        self.rows = [(_encode(gene), energy) for gene, energy in rows]
+
+    def epoch(self, source: torch.Generator, batch_size: int) -> Iterable[dict[str, Tensor]]:
+        """All rows once, genes of like length together."""
+        rng = np.random.default_rng(int(torch.randint(2**31, (1,), generator=source)))
+        lengths = np.array([len(sites) for (_, sites), _ in self.rows]) + rng.random(len(self.rows)) * 2
+        order = np.argsort(lengths)
+        pieces = [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
+        for place in rng.permutation(len(pieces)):
+            yield _batch([self.rows[index] for index in pieces[place]])
+
+    def in_order(self) -> Iterable[dict[str, Tensor]]:
+        """512 at a time."""
+        for at in range(0, len(self.rows), 512):
+            yield _batch(self.rows[at : at + 512])
+
+    def whole(self) -> dict[str, Tensor]:
+        """All rows at once."""
+        return _batch(self.rows)
 
 
 def _readable(gene: Gene) -> bool:

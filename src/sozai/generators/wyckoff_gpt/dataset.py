@@ -111,3 +111,7 @@ class WyckoffDataset:
         """All rows in order, without conditions (for held-out loss)."""
         for start in range(0, len(self), batch_size):
             yield self.batch(np.arange(start, min(start + batch_size, len(self))), None)
+
+    def whole(self) -> dict[str, Tensor]:
+        """All rows at once, without conditions."""
+        return self.batch(np.arange(len(self)), None)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from sozai.errors import UserError
+from sozai.generators import saved
 from sozai.generators.base import Generator, Progress
 from sozai.generators.realize import realize_many
 from sozai.generators.symmetry_check import keeps_symmetry
@@ -114,19 +112,25 @@ class WyckoffGPT(Generator):
         validation, training = dataset.subset(order[:cut]), dataset.subset(order[cut:])
         torch.manual_seed(seed)
         self.network = WyckoffNetwork(width=width, layers=layers, heads=HEADS, dropout=dropout)
+        self.network.players = (replace(self.network.players[0], rate=learning_rate),)
+        epoch = -(-len(training) // batch_size)
         log = train(
             self.network,
-            lambda source: training.epoch(source, batch_size),
-            validation.in_order,
-            Path(folder),
-            epochs=epochs,
-            learning_rate=learning_rate,
+            training,
+            validation,
+            folder,
+            steps=epochs * epoch,
+            batch_size=batch_size,
+            every=epoch,
+            ema=0.995,
+            patience=12,
+            warmup=200,
             seed=seed,
             device=device,
-            max_seconds=max_seconds,
+            max_time=max_seconds,
             on_progress=on_progress,
         )
-        if not log["epochs"]:
+        if not log["rounds"]:
             raise KeyboardInterrupt
         elements = sorted({site.element for crystal, _ in rows for site in crystal.sites})
         units: dict[int, float] = {}
@@ -139,8 +143,8 @@ class WyckoffGPT(Generator):
             "units": {str(key): round(value, 5) for key, value in sorted(units.items())},
             "crystals": len(rows),
             "seed": seed,
-            "epochs": len(log["epochs"]),
-            "best_epoch": log["best_epoch"],
+            "epochs": len(log["rounds"]),
+            "best_epoch": log["best_step"] // epoch,
             "held_out_nats": log["best_held_out"],
             "seconds": round(log["seconds"]),
             "interrupted": log["interrupted"],
@@ -255,16 +259,7 @@ class WyckoffGPT(Generator):
     def save(self, folder: Path | str) -> None:
         """Write ``weights.safetensors`` (half precision) and ``settings.json``."""
         network = self._fitted()
-        target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
-        state = {
-            name: value.detach().cpu().to(torch.float16 if value.is_floating_point() else value.dtype).contiguous()
-            for name, value in network.state_dict().items()
-            if value.dtype != torch.bool
-        }
-        save_file(state, target / "weights.safetensors")
-        settings = {"network": network.settings, **self.settings, "weights": _hash(target)}
-        (target / "settings.json").write_text(json.dumps(settings, indent=1) + "\n")
+        saved.save(network, folder, {"network": network.settings, **self.settings}, half=True)
 
     @classmethod
     def load(cls, folder: Path | str | None = None, device: str = "auto", **options: Any) -> Self:
@@ -274,32 +269,14 @@ class WyckoffGPT(Generator):
             UserError: files are missing, damaged, or of another generator.
         """
         source = Path(str(files("sozai.generators.wyckoff_gpt") / "weights")) if folder is None else Path(folder)
-        try:
-            settings = json.loads((source / "settings.json").read_text())
-            state = load_file(source / "weights.safetensors")
-            network = WyckoffNetwork(**settings.pop("network"))
-            missing, unexpected = network.load_state_dict({k: v.float() for k, v in state.items()}, strict=False)
+
+        def build(settings: dict[str, Any]) -> WyckoffNetwork:
             if not {"elements", "max_atoms"} <= settings.keys():
                 raise KeyError("elements, max_atoms")
-            damaged = settings.get("weights", _hash(source)) != _hash(source)
-        except FileNotFoundError as error:
-            raise UserError(
-                "there are no weights of wyckoff-gpt here", str(source), "train some with 'sozai train wyckoff-gpt'"
-            ) from error
-        except (OSError, SafetensorError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            raise UserError(
-                f"the weights cannot be read ({type(error).__name__})",
-                str(source),
-                "the files are damaged or of another generator: copy or train them again",
-            ) from error
-        if damaged:
-            raise UserError(
-                "the weights are not those that the settings beside them name (SHA-256)", str(source), "copy them again"
-            )
-        if unexpected or any(not name.endswith("_mask") for name in missing):
-            raise UserError("the weights do not fit the settings beside them", str(source), "train them again")
-        network.eval().to(device_of(device))
-        settings["weights"] = _hash(source)
+            return WyckoffNetwork(**settings.pop("network"))
+
+        network, settings = saved.load(source, build, "wyckoff-gpt", "train some with 'sozai train wyckoff-gpt'")
+        network.to(device_of(device))
         return cls(network, settings, **options)
 
     def card(self) -> dict[str, Any]:
@@ -311,7 +288,3 @@ class WyckoffGPT(Generator):
         if self.network is None:
             raise UserError("this wyckoff-gpt has not been fitted", mend="call fit, or WyckoffGPT.load()")
         return self.network
-
-
-def _hash(folder: Path) -> str:
-    return hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sozai.generators.core import Learner, Player
 from sozai.generators.networks.transformer import Transformer
 from sozai.generators.wyckoff_gpt import tokens
 
@@ -60,7 +61,7 @@ class Conditions(nn.Module):
         return total
 
 
-class WyckoffNetwork(nn.Module):
+class WyckoffNetwork(Learner):
     """Decoder-only transformer over [start, space group, site, site, ...] with cascaded heads.
 
     The state after the start token predicts the space group; after the space group and after each site it
@@ -68,6 +69,7 @@ class WyckoffNetwork(nn.Module):
     state after the last site also predicts the lattice as a mixture of Gaussians.
     """
 
+    players = (Player(rate=2e-3, betas=(0.9, 0.98), weight_decay=0.05),)
     _group_table: Tensor
     _element_table: Tensor
     _symmetry_mask: Tensor
@@ -161,7 +163,7 @@ class WyckoffNetwork(nn.Module):
         weight, mean, log_width = raw.split([1, tokens.LATTICE_SIZE, tokens.LATTICE_SIZE], dim=-1)
         return weight.squeeze(-1).log_softmax(-1), mean, log_width.clamp(-4.5, 2.0)
 
-    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, batch: dict[str, Tensor], player: str = "model") -> dict[str, Tensor]:
         """Negative log likelihood in nats a crystal, and its parts.
 
         The batch holds ``group`` (b,), ``sites`` (b, n, 4), ``mask`` (b, n), ``lattice`` and ``lattice_mask``
@@ -196,8 +198,7 @@ class WyckoffNetwork(nn.Module):
         of_lattice = -torch.logsumexp(weight + density, dim=1).mean()
 
         total = of_group + of_element + of_symmetry + of_enumeration + 0.3 * of_lattice
-        parts = {
-            "space group": of_group, "element": of_element, "site symmetry": of_symmetry,
+        return {
+            "loss": total, "space group": of_group, "element": of_element, "site symmetry": of_symmetry,
             "enumeration": of_enumeration, "lattice": of_lattice,
         }  # fmt: skip
-        return total, {name: float(value.detach()) for name, value in parts.items()}
