@@ -425,8 +425,9 @@ def test_loss_falls_on_a_tiny_data_set(dataset):
     losses = []
     for step in range(40):
         batch = dataset.batch(np.arange(32), np.random.default_rng(step))
-        loss, parts = network.loss(batch)
-        assert set(parts) == {"space group", "element", "site symmetry", "enumeration", "lattice"}
+        parts = network.loss(batch)
+        loss = parts["loss"]
+        assert set(parts) == {"loss", "space group", "element", "site symmetry", "enumeration", "lattice"}
         optimizer.zero_grad()
         loss.backward()
         assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
@@ -454,11 +455,10 @@ def test_loss_of_a_batch_is_the_mean_of_its_crystals(network, dataset):
     """Padding changes nothing."""
     rows = np.arange(24)
     with torch.no_grad():
-        together, parts = network.loss(dataset.batch(rows, None))
+        together = network.loss(dataset.batch(rows, None))
         alone = [network.loss(dataset.batch(rows[k : k + 1], None)) for k in range(len(rows))]
-    assert together.item() == pytest.approx(np.mean([loss.item() for loss, _ in alone]), rel=1e-4)
-    for name, value in parts.items():
-        assert value == pytest.approx(np.mean([p[name] for _, p in alone]), rel=1e-4, abs=1e-5)
+    for name, value in together.items():
+        assert float(value) == pytest.approx(np.mean([float(p[name]) for p in alone]), rel=1e-4, abs=1e-5)
 
 
 def test_what_is_not_given_has_a_null_vector_of_its_own(network):
@@ -725,7 +725,7 @@ def test_saved_generator_comes_back(generator, tmp_path, dataset):
     assert len(again.settings["weights"]) == 64
     with torch.no_grad():  # half precision on disk
         batch = dataset.batch(np.arange(48), None)
-        before, after = (each.network.loss(batch)[0].item() for each in (generator, again))
+        before, after = (each.network.loss(batch)["loss"].item() for each in (generator, again))
     assert after == pytest.approx(before, abs=0.01)
     assert after != before
     again.save(tmp_path / "twice")  # what is half precision already stays as it is
@@ -858,8 +858,8 @@ def test_bundled_network_prefers_known_crystals(bundled):
     with torch.no_grad():
         for group in (crystals, swapped):
             data = WyckoffDataset.from_crystals((crystal, {}) for crystal in group)
-            _, parts = bundled.network.loss(data.batch(np.arange(len(data)), None))
-            losses.append(sum(value for name, value in parts.items() if name != "lattice"))
+            parts = bundled.network.loss(data.batch(np.arange(len(data)), None))
+            losses.append(sum(float(value) for name, value in parts.items() if name not in ("lattice", "loss")))
     assert losses[0] < 25
     assert losses[0] < losses[1] - 3
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sozai import __version__
-from sozai.cli import check, demo, design, generate, info, screen, train
+from sozai.cli import check, demo, design, generate, info, screen, systems, train
 from sozai.cli.frame import SozaiGroup, add_command
 
 app = typer.Typer(
@@ -51,5 +51,7 @@ add_command(app, screen.screen, *screen.EXAMPLES)
 add_command(app, check.check, *check.EXAMPLES)
 add_command(app, generate.generate, *generate.EXAMPLES)
 add_command(app, train.train, *train.EXAMPLES)
+add_command(app, systems.systems, *systems.SYSTEMS_EXAMPLES)
+add_command(app, systems.prove, *systems.PROVE_EXAMPLES)
 add_command(app, demo.demo, *demo.EXAMPLES)
 add_command(app, info.info, *info.EXAMPLES)

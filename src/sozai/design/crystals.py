@@ -16,7 +16,7 @@ from typing import Any
 import sozai
 from sozai.errors import UserError
 from sozai.files import output_folder, sha256, write_json
-from sozai.generators.catalog import NAMES
+from sozai.generators.catalog import CRYSTALS
 from sozai.generators.catalog import generator as generator_named
 from sozai.knowledge.crystals.ruleset import CrystalRules
 from sozai.knowledge.crystals.wish import CrystalWish
@@ -85,8 +85,8 @@ def design_crystals(
         raise UserError(f"the seed is {seed}", "seed", "give 0 or more")
     _check_budget(minutes, relax)
     tuning = {key: v for key, v in (("guidance", guidance), ("temperature", temperature)) if v is not None}
-    if generator not in NAMES:
-        raise UserError(f"there is no generator '{generator}'", "generator", f"use one of {', '.join(NAMES)}")
+    if generator not in CRYSTALS:
+        raise UserError(f"there is no generator '{generator}'", "generator", f"use one of {', '.join(CRYSTALS)}")
     if generator != "wyckoff-gpt" and tuning:
         raise UserError(f"the generator '{generator}' has no guidance or temperature", "generator", "leave them out")
     if guidance is not None and not 0 <= guidance < math.inf:
