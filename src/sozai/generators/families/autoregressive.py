@@ -131,7 +131,7 @@ class Autoregressive(Core):
     @torch.no_grad()
     def generate(
         self, count: int, given: Batch | None = None, *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0,
-        mask: TokenMask | None = None, prompt: Tensor | None = None, cached: bool = True,
+        mask: TokenMask | None = None, prompt: Tensor | None = None, most: int | None = None, cached: bool = True,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         """Tokens ``(count, places)``, and log weights ``(count,)``.
 
@@ -143,6 +143,7 @@ class Autoregressive(Core):
             top_p: leave only the likeliest tokens that together reach this probability (arXiv 1904.09751).
             mask: says which tokens may come next; the rest get probability zero, these are renormalised.
             prompt: first tokens of all rows ``(n,)`` or of each ``(count, n)``, which are kept.
+            most: write at most so many new tokens, then end (where the last field is a sequence).
             cached: keep keys and values, instead of reading all tokens again for each new one.
 
         The log weight is log p(t) - log q(t), where q is what was drawn from and p the plain model: rows resampled
@@ -161,8 +162,10 @@ class Autoregressive(Core):
         weight = torch.zeros(count, device=self.device)
         cache: Cache | None = {} if cached else None
         new = self.inputs(tokens)
-        for place in range(tokens.shape[1], self.places):
-            if bool(self.ended(F.pad(tokens, (0, 1)))[:, -1].all()) and self.codec.parts[-1].stop == self._stop(place):
+        first = tokens.shape[1]
+        for place in range(first, self.places):
+            over = most is not None and place - first >= most
+            if self._closing(place) and (over or bool(self.ended(F.pad(tokens, (0, 1)))[:, -1].all())):
                 tokens = F.pad(tokens, (0, self.places - place), value=self.codec.end)
                 break
             logits = self.network(new if cached else self.inputs(tokens), condition=vector, cache=cache)[:, -1].float()
@@ -185,8 +188,10 @@ class Autoregressive(Core):
         end = torch.arange(legal.shape[1], device=legal.device) == self.codec.end
         return torch.where(self.ended(F.pad(tokens, (0, 1)))[:, -1:], end, legal)
 
-    def _stop(self, place: int) -> int:
-        return next(part.stop for part in self.codec.parts if place < part.stop)
+    def _closing(self, place: int) -> bool:
+        """Whether the place is in a sequence after which nothing comes."""
+        last = self.codec.parts[-1]
+        return place >= last.start and last.field.kind == "sequence"
 
     def _prompt(self, prompt: Tensor | None, count: int) -> Tensor:
         if prompt is None:
@@ -242,4 +247,4 @@ def truncate(logits: Tensor, top_k: int = 0, top_p: float = 1.0) -> Tensor:
 
 def bits_per_dimension(log_prob: Tensor, core: Core) -> Tensor:
     """Log-probabilities ``(batch,)`` as bits per number of the fields."""
-    return torch.as_tensor(language.bits(-log_prob, sum(field.size for field in core.fields.values())))
+    return language.bits(-log_prob, sum(field.size for field in core.fields.values()))

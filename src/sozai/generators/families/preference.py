@@ -205,7 +205,7 @@ class DPO(Preference):
         now = [self._row_log_prob(self.policy, rows) for rows in sides]
         with torch.no_grad():
             before = [self._row_log_prob(self.reference, rows) for rows in sides]
-        loss = preference.dpo(*now, *before, self.beta).mean()
+        loss = preference.dpo(now[0], now[1], before[0], before[1], self.beta).mean()
         return {"loss": loss, "ordered": ((now[0] - before[0]) > (now[1] - before[1])).float().mean()}
 
 

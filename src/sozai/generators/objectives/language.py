@@ -29,7 +29,7 @@ def cross_entropy(log_prob: Tensor, counted: Tensor | None = None) -> Tensor:
     return -torch.where(counted, log_prob, 0.0).sum() / counted.sum().clamp(min=1)
 
 
-def bits(nats: Tensor | float, per: float = 1.0) -> Tensor | float:
+def bits(nats: Tensor, per: float = 1.0) -> Tensor:
     """Nats as bits; ``per``: what they are shared by, e.g. characters a token for bits per character."""
     return nats / math.log(2) / per
 
