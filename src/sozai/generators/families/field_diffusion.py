@@ -106,19 +106,34 @@ class FieldDiffusion(Core):
             scaled = scalings[scale](field.size) if field.kind == "continuous" else None
             return corruption.GaussianNoise(field, schedules[schedule](), predict, scaled)
 
-        self.noises = nn.ModuleList(noise_of(name, field) for name, field in self.fields.items())
+        self.numbers = [n for n, f in self.fields.items() if f.kind == "continuous" and not f.sites]
+        self.inner = {n: f for n, f in self.fields.items() if n not in self.numbers[1:]}
+        if self.numbers:  # one vector of all numbers, under the name of the first: many columns cost no more than one
+            total = sum(self.fields[name].size for name in self.numbers)
+            self.inner[self.numbers[0]] = Field("continuous", (total,))
+        self.noises = nn.ModuleList(noise_of(name, field) for name, field in self.inner.items())
         slots = {n: Slot(c.inputs, c.outputs, c.group, c.places, c.relative) for n, c in self._by_name()}
         self.net = FieldNet(slots, width, layers, heads, dropout)
         self.given = ConditionEncoder(self.conditions, width)
         self.register_buffer("sizes", torch.zeros(MOST_SITES + 1))
 
     def _by_name(self) -> Iterator[tuple[str, Any]]:
-        return iter(zip(self.fields, self.noises, strict=True))
+        return iter(zip(self.inner, self.noises, strict=True))
+
+    def _values(self, batch: Batch) -> Batch:
+        """The fields as they are noised: numbers of the whole material side by side."""
+        values = {name: batch[name] for name in self.inner}
+        if self.numbers:
+            values[self.numbers[0]] = torch.cat(
+                [batch[name].flatten(1) if batch[name].dim() > 1 else batch[name][:, None] for name in self.numbers], 1
+            )
+        return values
 
     def prepare(self, batch: Batch) -> None:
         """Scales of each field and condition, and how many sites there are how often."""
+        values = self._values(batch)
         for name, noise in self._by_name():
-            z = noise.arrange(batch[name])
+            z = noise.arrange(values[name])
             noise.fit(z, self._real(name, z, batch.get(MASK)))
         self.given.fit(batch)
         self.sizes.zero_()
@@ -140,9 +155,13 @@ class FieldDiffusion(Core):
         return torch.ones(len(counts), int(counts[0]), dtype=torch.bool, device=counts.device)
 
     def _real(self, name: str, z: Tensor, mask: Tensor | None) -> Tensor:
-        if mask is None and self.fields[name].sites:
+        if mask is None and self.inner[name].sites:
             return torch.ones(z.shape[:2], dtype=torch.bool, device=z.device)
         return self.net.real(name, len(z), mask).to(z.device)
+
+    def _encode(self, batch: Batch) -> Batch:
+        values = self._values(batch)
+        return {name: noise.encode(values[name]) for name, noise in self._by_name()}
 
     def denoise(self, z: Batch, t: Tensor, condition: Tensor | None, mask: Tensor | None) -> Batch:
         """The network's prediction for each field."""
@@ -156,7 +175,7 @@ class FieldDiffusion(Core):
         with torch.autocast(self.device.type, enabled=False):
             given = drop(self.condition_of(batch), self.conditions, self.drop_conditions if self.training else 0.0)
             s, t = self._times(rows)
-            z0 = {name: noise.encode(batch[name]) for name, noise in self._by_name()}
+            z0 = self._encode(batch)
             zt = {name: noise.corrupt(z0[name], t) for name, noise in self._by_name()}
         predicted = self.denoise(zt, t, self._condition(given, rows), mask)
         total: dict[str, Tensor] = {}
@@ -165,7 +184,7 @@ class FieldDiffusion(Core):
             for name, noise in self._by_name():
                 real = self._real(name, z0[name], mask)
                 each = noise.loss(predicted[name], z0[name], zt[name], s, t, real) * real
-                kind, size = self.fields[name].kind, self.fields[name].size
+                kind, size = self.inner[name].kind, self.inner[name].size
                 total[kind] = total.get(kind, each.new_zeros(())) + size * each.sum() / real.sum().clamp(min=1)
                 sizes[kind] = sizes.get(kind, 0) + size
         parts = {kind: value / sizes[kind] for kind, value in total.items()}
@@ -245,9 +264,12 @@ class FieldDiffusion(Core):
                 real = self._real(name, z[name], mask)
                 values = torch.where(real.view(*real.shape, *[1] * (values.dim() - 2)), values, 0)
             batch[name] = values
-        if mask is not None:
-            batch[MASK] = mask
-        return batch
+        if self.numbers:
+            sizes = [self.fields[name].size for name in self.numbers]
+            for name, part in zip(self.numbers, batch[self.numbers[0]].split(sizes, 1), strict=True):
+                batch[name] = part.reshape(len(part), *self.fields[name].shape)
+        batch = {name: batch[name] for name in self.fields}
+        return batch if mask is None else {**batch, MASK: mask}
 
     def _draw_mask(self, count: int, sites: int | Tensor | None) -> Tensor | None:
         """None when nothing varies in size."""
@@ -276,9 +298,9 @@ class FieldDiffusion(Core):
                 f"field '{lacking[0]}'" if lacking else "scale",
             )
         rows, mask = rows_of(batch), self._mask(batch)
-        z0 = {name: noise.encode(batch[name]) for name, noise in self._by_name()}
+        z0 = self._encode(batch)
         condition = self._condition(self.condition_of(batch), rows)
-        real = {name: self._real(name, z0[name], mask) for name in self.fields}
+        real = {name: self._real(name, z0[name], mask) for name in self.inner}
         total = sum((noise.ends(z0[name]) * real[name]).sum(1) for name, noise in self._by_name())
         draws = min(draws, self.steps)
         for number in range(draws):

@@ -40,9 +40,14 @@ RECIPES = [
         ),
         formula="loss = E|eps - eps'|^2 + (1/C) sum_i sum_t KL(q(x_i,s|x_i,t,x_i,0) || p(x_i,s|x_t))",
         build=partial(
-            FieldDiffusion, transition="uniform", cross_entropy=0.0, predict="noise", scale="quantile",
-            diffusion_steps=1000, width=256,
-        ),  # fmt: skip
+            FieldDiffusion,
+            transition="uniform",
+            cross_entropy=0.0,
+            predict="noise",
+            scale="quantile",
+            diffusion_steps=1000,
+            width=256,
+        ),
         likelihood="none",
         serves=("continuous", "categorical"),
         training={"steps": 3000, "batch_size": 256, "ema": 0.995},
