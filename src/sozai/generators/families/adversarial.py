@@ -40,7 +40,8 @@ class Adversarial(Core):
         critic_steps: updates of the critic for one of the generator.
         pac: rows that the critic judges at once (PacGAN).
         network: ``"mlp"``, ``"convolutional"`` (images), or ``"auto"``: convolutional where it can be.
-        noise: columns of z.
+        noise: columns of z; ``None``: 64 for convolutional networks, else as many as an encoding has, 2 to 32.
+            More than the data has dimensions is harder to learn: it must then be squeezed out again.
         width: of hidden layers; channels of the largest map of a convolutional network.
         layers: hidden layers of an MLP.
         normalisation: of convolutional networks, of generator and critic: ``"batch"``, ``"group"``, ...
@@ -60,7 +61,7 @@ class Adversarial(Core):
         critic_steps: int = 1,
         pac: int = 1,
         network: str = "auto",
-        noise: int = 32,
+        noise: int | None = None,
         width: int = 128,
         layers: int = 3,
         normalisation: Sequence[str] = ("batch", "batch"),
@@ -75,6 +76,9 @@ class Adversarial(Core):
         _one_of("objective", objective, adversarial.OBJECTIVES)
         _one_of("lipschitz", lipschitz, LIPSCHITZ)
         _one_of("network", network, ("auto", "mlp", "convolutional"))
+        self.convolutional = network == "convolutional" or (network == "auto" and convolvable(self.codec.event))
+        if noise is None:
+            noise = 64 if self.convolutional else min(max(2, torch.Size(self.codec.event).numel()), 32)
         for name, value in {"critic_steps": critic_steps, "pac": pac, "noise": noise, "width": width}.items():
             if value < 1:
                 raise UserError(f"it is {value}", f"setting '{name}'", "give a whole number from 1 on")
@@ -82,7 +86,6 @@ class Adversarial(Core):
         self.strength = LIPSCHITZ[lipschitz] if strength is None else strength
         self.pac, self.noise_width, self.drop = pac, noise, drop
         self.width, self.layers, self.normalisation = width, layers, tuple(normalisation)
-        self.convolutional = network == "convolutional" or (network == "auto" and _convolvable(self.codec.event))
         beta = (float(betas[0]), float(betas[1]))
         self.players = (
             Player("critic", critic_steps, rate if critic_rate is None else critic_rate, beta, optimizer),
@@ -271,6 +274,10 @@ class Dense(nn.Module):
         self.outputs = tuple(outputs)
         size = [int(torch.Size(event).numel()) for event in (inputs, outputs)]
         self.layers = mlp(size[0] + condition, size[1], width, layers, activation)
+        for layer in self.layers:
+            if isinstance(layer, nn.Linear):  # torch's own start shrinks the signal at each layer
+                nn.init.kaiming_normal_(layer.weight, 0.2, nonlinearity="leaky_relu")
+                nn.init.zeros_(layer.bias)
 
     def forward(
         self, x: Tensor, time: Tensor | None = None, condition: Tensor | None = None, mask: Tensor | None = None
@@ -310,7 +317,8 @@ def evaluating(module: nn.Module) -> Iterator[None]:
         module.train(training)
 
 
-def _convolvable(event: Sequence[int]) -> bool:
+def convolvable(event: Sequence[int]) -> bool:
+    """Whether events of this shape suit the convolutional networks."""
     try:
         return bool(resolutions(event))
     except UserError:

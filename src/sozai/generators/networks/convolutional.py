@@ -178,6 +178,78 @@ class ConvDecoder(nn.Module):
         return self.layers(x.reshape(*x.shape, *[1] * self.dimensions))
 
 
+class ConvTranslator(nn.Module):
+    """Image to image of the same shape: two halvings, residual blocks, two doublings (arXiv 1703.10593, 1603.08155).
+
+    Args:
+        event: (channels, *sides).
+        width: channels of the largest map.
+        blocks: residual blocks on the smallest map.
+        normalisation: see ``ConvEncoder``.
+    """
+
+    def __init__(self, event: Sequence[int], width: int = 32, blocks: int = 3, normalisation: str = "instance"):
+        super().__init__()
+        dimensions = len(resolutions(event)[0])
+        conv, up = _CONV[dimensions], _TRANSPOSED[dimensions]
+
+        def then(layer: nn.Module, channels: int) -> list[nn.Module]:
+            return [layer, normaliser(normalisation, channels, dimensions), nn.ReLU()]
+
+        self.enter = nn.Sequential(
+            *then(conv(event[0], width, 3, 1, 1), width),
+            *then(conv(width, 2 * width, 4, 2, 1), 2 * width),
+            *then(conv(2 * width, 4 * width, 4, 2, 1), 4 * width),
+        )
+        self.blocks = nn.ModuleList(
+            nn.Sequential(*then(conv(4 * width, 4 * width, 3, 1, 1), 4 * width), conv(4 * width, 4 * width, 3, 1, 1))
+            for _ in range(blocks)
+        )
+        self.leave = nn.Sequential(
+            *then(up(4 * width, 2 * width, 4, 2, 1), 2 * width),
+            *then(up(2 * width, width, 4, 2, 1), width),
+            conv(width, event[0], 3, 1, 1),
+        )
+
+    def forward(
+        self, x: Tensor, time: Tensor | None = None, condition: Tensor | None = None, mask: Tensor | None = None
+    ) -> Tensor:
+        """x (batch, *event) to free values of the same shape; time, condition and mask are not looked at."""
+        x = self.enter(x)
+        for block in self.blocks:
+            x = x + block(x)
+        return self.leave(x)
+
+
+class PatchCritic(nn.Module):
+    """A score for each patch of an image, ``(batch, 1, *sides / 4)`` (PatchGAN: arXiv 1611.07004, section 3.2.2).
+
+    Args:
+        event: (channels, *sides).
+        width: channels of the first map.
+        normalisation: of the second map; see ``ConvEncoder``.
+    """
+
+    def __init__(self, event: Sequence[int], width: int = 32, normalisation: str = "instance"):
+        super().__init__()
+        dimensions = len(resolutions(event)[0])
+        conv = _CONV[dimensions]
+        self.layers = nn.Sequential(
+            conv(event[0], width, 4, 2, 1),
+            nn.LeakyReLU(0.2),
+            conv(width, 2 * width, 4, 2, 1),
+            normaliser(normalisation, 2 * width, dimensions),
+            nn.LeakyReLU(0.2),
+            conv(2 * width, 1, 3, 1, 1),
+        )
+
+    def forward(
+        self, x: Tensor, time: Tensor | None = None, condition: Tensor | None = None, mask: Tensor | None = None
+    ) -> Tensor:
+        """x (batch, *event); time, condition and mask are not looked at."""
+        return self.layers(x)
+
+
 def initialise(network: nn.Module) -> None:
     """DCGAN's start: weights of convolutions N(0, 0.02), scales of batch norms N(1, 0.02), biases zero."""
     for module in network.modules():

@@ -42,8 +42,8 @@ def generator_loss(fake: Tensor, objective: str) -> Tensor:
 
 def slopes(critic: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Norm of the critic's gradient at each row of x, differentiable in the critic's weights."""
-    with torch.enable_grad():
-        x = x.detach().requires_grad_(True)
+    with torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
+        x = x.detach().float().requires_grad_(True)
         gradient = torch.autograd.grad(critic(x).sum(), x, create_graph=True)[0]
     return gradient.flatten(1).square().sum(1).add(1e-12).sqrt()  # the root's own slope is infinite at zero
 
@@ -77,6 +77,11 @@ def pack(x: Tensor, pac: int) -> Tensor:
     A critic that sees several rows at once sees a lack of diversity (PacGAN: Z. Lin et al. 2017, arXiv 1712.04086).
     """
     return x.reshape(len(x) // pac, pac * x.shape[1], *x.shape[2:])
+
+
+def cycle_loss(x: Tensor, back: Tensor) -> Tensor:
+    """E |F(G(x)) - x|_1, a mean over entries (CycleGAN: J.-Y. Zhu et al. 2017, arXiv 1703.10593, eq. 2)."""
+    return (back - x).abs().mean()
 
 
 def energy_distance(one: Tensor, other: Tensor) -> Tensor:
