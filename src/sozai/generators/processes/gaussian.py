@@ -13,7 +13,6 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 
 def spread(values: Tensor, like: Tensor) -> Tensor:
@@ -52,6 +51,11 @@ class Schedule(nn.Module):
             t = t.detach().requires_grad_(True)
             drift = torch.autograd.grad(self.alpha(t).log().sum(), t)[0]
         return drift, -(self.sigma(t) ** 2 * self.slope(t)).detach()
+
+    def velocities(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """d alpha / dt and d sigma / dt: x_t moves by these much of x_0 and eps."""
+        (drift, spreading), alpha, sigma = self.drift_and_diffusion(t), self.alpha(t), self.sigma(t)
+        return drift * alpha, (spreading / 2 + drift * sigma**2) / sigma
 
     def time_of(self, log_snr: Tensor) -> Tensor:
         """The time at which lambda has this value, by bisection; beyond the ends the ends."""
@@ -120,13 +124,6 @@ class Denoiser(nn.Module):
     def score(self, x: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
         """Gradient of log p_t: -eps / sigma."""
         return -self.eps(x, t, condition) / spread(self.schedule.sigma(t), x)
-
-    def log_variance(self, x: Tensor, s: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Log of the variance of the reverse step from t to s, like x: where it is learned, what was learned.
-
-        By default the posterior's (DDPM's beta tilde), the variance were x_0 known.
-        """
-        return spread(posterior(self.schedule, s, t)[2].log(), x).expand_as(x)
 
 
 def noised(schedule: Schedule, x: Tensor, t: Tensor, noise: Tensor) -> Tensor:

@@ -67,6 +67,10 @@ class StraightPath(Schedule):
         """Rises linearly."""
         return self.end + (1 - self.end) * t
 
+    def velocities(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Constant, and opposite."""
+        return torch.full_like(t, self.end - 1), torch.full_like(t, 1 - self.end)
+
     def log_snr(self, t: Tensor) -> Tensor:
         """2 log(alpha / sigma)."""
         return 2 * (self.alpha(t).log() - self.sigma(t).log())
