@@ -81,7 +81,7 @@ class FactorVAE(Variational):
         settings: of ``Variational``.
     """
 
-    players = (Player("model"), Player("ratio", rate=1e-3, betas=(0.5, 0.9)))
+    players = (Player("model", rate=2e-3), Player("ratio", rate=1e-3, betas=(0.5, 0.9)))
 
     def __init__(
         self,

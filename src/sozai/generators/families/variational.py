@@ -12,8 +12,9 @@ first steps. Variants override ``regulariser`` (what stands for beta * rate), ``
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,8 @@ from sozai.errors import UserError
 from sozai.fields import Fields
 from sozai.generators.codec import Codec
 from sozai.generators.conditions import ConditionEncoder, drop
-from sozai.generators.core import Core
+from sozai.generators.core import Core, Likelihood, Player
+from sozai.generators.families.adversarial import convolvable
 from sozai.generators.families.observation import Observation
 from sozai.generators.networks.convolutional import ConvDecoder, ConvEncoder
 from sozai.generators.networks.mlp import ResidualMLP
@@ -44,23 +46,24 @@ class Affine(nn.Module):
         return self.map(x) if condition is None else self.map(x) + self.steer(condition)
 
 
-class ImageDecoder(nn.Module):
-    """``ConvDecoder`` on a vector and a condition."""
+class Flat(nn.Module):
+    """``ResidualMLP`` between flattened events: for images whose sides no strided convolution divides."""
 
-    def __init__(self, inputs: int, event: Sequence[int], width: int, condition: int):
+    def __init__(self, inputs: Sequence[int], outputs: Sequence[int], width: int, layers: int):
         super().__init__()
-        self.net = ConvDecoder(inputs + condition, event, width, "group", "silu")
+        self.outputs = tuple(outputs)
+        self.net = ResidualMLP(math.prod(inputs), math.prod(outputs), width, layers)
 
     def forward(
         self, x: Tensor, time: Tensor | None = None, condition: Tensor | None = None, mask: Tensor | None = None
     ) -> Tensor:
-        """x (batch, inputs), condition (batch, condition); time and mask are not looked at."""
-        return self.net(x if condition is None else torch.cat([x, condition], 1))
+        """x (batch, *inputs), condition (batch, width); time and mask are not looked at."""
+        return self.net(x.flatten(1), condition=condition).reshape(-1, *self.outputs)
 
 
 def width_for(event: Sequence[int], width: int | None) -> int:
-    """The width asked for, or 128 for vectors and 32 channels for images."""
-    return width if width is not None else (128 if len(event) == 1 else 32)
+    """The width asked for, or 64 for vectors and 32 channels for convolutions."""
+    return width if width is not None else (32 if convolvable(event) else 64)
 
 
 def encoder_for(event: Sequence[int], outputs: int, width: int, layers: int, condition: int = 0) -> nn.Module:
@@ -73,15 +76,19 @@ def encoder_for(event: Sequence[int], outputs: int, width: int, layers: int, con
         layers: residual blocks of a vector's network, 0 for an affine map; an image's depth follows its size.
         condition: columns of c: 0 where the network is called without one, else ``width``.
     """
-    if len(event) > 1:
+    if convolvable(event):
         return ConvEncoder(event, outputs, width, condition, normalisation="group", activation="silu")
+    if len(event) > 1:
+        return Flat(event, (outputs,), width, max(layers, 1))
     return ResidualMLP(event[0], outputs, width, layers) if layers else Affine(event[0], outputs, condition)
 
 
 def decoder_for(inputs: int, event: Sequence[int], width: int, layers: int, condition: int = 0) -> nn.Module:
     """``net(z, condition=c)``: (batch, inputs) to (batch, *event); see ``encoder_for``."""
+    if convolvable(event):
+        return ConvDecoder(inputs, event, width, "group", "silu", condition)
     if len(event) > 1:
-        return ImageDecoder(inputs, event, width, condition)
+        return Flat((inputs,), event, width, max(layers, 1))
     return ResidualMLP(inputs, event[0], width, layers) if layers else Affine(inputs, event[0], condition)
 
 
@@ -93,7 +100,7 @@ class Variational(Core):
         conditions: what it is given, in encoder and decoder.
         latent: dimensions of z.
         beta: weight of the rate; above 1 for latents that are fewer and purer.
-        width: of hidden layers (128 for vectors; 32 channels for images).
+        width: of hidden layers, by default 64; 32 channels for images.
         layers: residual blocks of each network; 0 makes both affine. Images are not affected.
         scale: of Gaussian spans, see ``Observation``.
         warm_up: steps in which beta rises from 0.
@@ -101,7 +108,8 @@ class Variational(Core):
         codec: by default the one for the fields.
     """
 
-    likelihood = "bound"
+    likelihood: ClassVar[Likelihood] = "bound"
+    players: tuple[Player, ...] = (Player(rate=2e-3),)
     step: Tensor
 
     def __init__(
@@ -112,9 +120,9 @@ class Variational(Core):
         latent: int = 8,
         beta: float = 1.0,
         width: int | None = None,
-        layers: int = 3,
-        scale: str | float = "shared",
-        warm_up: int = 200,
+        layers: int = 2,
+        scale: str | float = "free",
+        warm_up: int = 500,
         drop_conditions: float = 0.1,
         codec: Codec | None = None,
     ):
