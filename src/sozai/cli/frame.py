@@ -226,6 +226,7 @@ _EXTRAS = {
         ("ase", "chgnet", "jinja2", "plotly", "pymatgen", "pyxtal", "safetensors", "scipy", "smact", "spglib", "torch"),
         "crystals",
     ),
+    **dict.fromkeys(("PIL", "sklearn", "zuko"), "generators"),
     "sevenn": "second-opinion",
 }
 

@@ -13,12 +13,13 @@ from sozai.cli.frame import AsJson, emit, progress
 EXAMPLES = (
     "sozai generate wyckoff-gpt --count 100 --out run/samples",
     "sozai generate substitution --elements Mg,Mn,O --count 50 --out run/samples",
+    "sozai generate run/ddpm --given Strength=60 --count 500 --set steps=20 --out run/new",
 )
 
 
 def generate(
-    name: Annotated[str, typer.Argument(help="wyckoff-gpt, substitution or random.")],
-    out: Annotated[Path, typer.Option(help="Folder for samples.cif.zip, .extxyz, .parquet and .csv.")],
+    name: Annotated[str, typer.Argument(help="wyckoff-gpt, substitution, random, or the folder of a 'sozai train'.")],
+    out: Annotated[Path, typer.Option(help="Folder for the samples.")],
     elements: wishes.Elements = None,
     allow: wishes.Allow = None,
     require: wishes.Require = None,
@@ -33,23 +34,32 @@ def generate(
     band_gap: wishes.BandGap = None,
     bulk_modulus: wishes.BulkModulus = None,
     count: Annotated[int, typer.Option(help="How many.")] = 100,
+    given: Annotated[
+        list[str] | None, typer.Option(help="For a trained system: CONDITION=VALUE; may be repeated.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="For a trained system: a sampling option, NAME=VALUE.")
+    ] = None,
     weights: Annotated[Path | None, typer.Option(help="Folder of your own 'sozai train'.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same samples.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Draw crystals from one generator, neither relaxed nor screened.
+    """Draw from one generator: crystals, neither relaxed nor screened, or what a system was trained on.
 
-    For a verified result use [bold]sozai design[/bold]; this is for those who compare generators.
+    For a verified crystal use [bold]sozai design[/bold]; this is for those who compare generators.
     """
     from sozai.errors import UserError
     from sozai.files import output_folder
-    from sozai.generators.catalog import generator
+    from sozai.generators.catalog import CRYSTALS, generator
     from sozai.knowledge.crystals.wish import CrystalWish
     from sozai.materials.crystal_writers import write_crystals
     from sozai.trust.manifest import Manifest
 
     if count < 1:
-        raise UserError(f"{count} crystals cannot be generated", "--count", "give a number of 1 or more")
+        raise UserError(f"{count} samples cannot be generated", "--count", "give a number of 1 or more")
+    if name not in CRYSTALS and Path(name).is_dir():
+        _generate_system(Path(name), out, count, given or [], set_ or [], seed, as_json)
+        return
     targets = {
         "energy_above_hull": energy_above_hull,
         "formation_energy": formation_energy,
@@ -61,6 +71,12 @@ def generate(
             elements, allow, require, exclude, formula, at_least, space_group, min_atoms, max_atoms, targets
         )
     )
+    if name not in CRYSTALS:
+        raise UserError(
+            f"'{name}' is neither a generator of crystals nor a folder",
+            "generator",
+            "train a system first: sozai train",
+        )
     source = generator(name, weights)
     settings = {"generator": name, "count": count, "wish": wish.to_dict()}
     with Manifest(output_folder(out), settings=settings, seeds={"generator": seed}) as manifest:
@@ -84,4 +100,45 @@ def generate(
         result,
         as_json,
         lambda console: console.print(f"{len(crystals)} crystals of {name} in {out} ({result['seconds']:.0f} s)"),
+    )
+
+
+def _generate_system(
+    folder: Path, out: Path, count: int, given: list[str], options: list[str], seed: int, as_json: bool
+) -> None:
+    """Rows, images, formulas or texts of a trained system."""
+    from sozai.cli.train import settings_of
+    from sozai.errors import UserError
+    from sozai.files import output_folder
+    from sozai.generators.catalog import load
+    from sozai.generators.saved import WEIGHTS
+    from sozai.generators.system import System
+    from sozai.trust.manifest import Manifest
+
+    system = load(folder)
+    if not isinstance(system, System):
+        raise UserError("this folder holds a generator of crystals", str(folder), f"use wyckoff-gpt --weights {folder}")
+    if out.resolve() == folder.resolve():
+        raise UserError("the samples would go among the weights", "--out", "name another folder")
+    conditions, settings = settings_of(given), settings_of(options)
+    recorded = {"generator": str(folder), "count": count, "given": conditions, "options": settings}
+    run = Manifest(
+        output_folder(out), settings=recorded, seeds={"generator": seed}, weights=[folder / WEIGHTS], device="auto"
+    )
+    with run as manifest:
+        manifest.record("generator", system.card())
+        with progress("Generating", as_json) as on_progress:
+            made = system.sample(count, conditions, seed=seed, on_progress=on_progress, **settings)
+        written = system.material.write(made, out) if system.material else []
+    result = {
+        "generator": system.card(), "given": conditions, "written": len(made), "files": [str(path) for path in written],
+        "seconds": manifest.cost()["seconds"],
+    }  # fmt: skip
+    emit(
+        result,
+        as_json,
+        lambda console: console.print(
+            f"{len(made)} samples of {system.name} in {written[0] if len(written) == 1 else out} "
+            f"({result['seconds']:.0f} s)"
+        ),
     )

@@ -69,9 +69,10 @@ def explain(recipe: Recipe, as_json: bool) -> None:
         console.print(" ".join(recipe.idea.split()) + "\n")
         console.print("[bold]Formula[/bold]")
         console.print(recipe.formula + "\n", markup=False)
+        takes = "takes" if recipe.conditional else "takes no"
         console.print(
-            f"[bold]Serves[/bold] {', '.join(recipe.serves)}; likelihood {recipe.likelihood}; "
-            f"{'takes' if recipe.conditional else 'takes no'} conditions; {recipe.cost} for about 1,000 rows on 2 cores\n"
+            f"[bold]Serves[/bold] {', '.join(recipe.serves)}; likelihood {recipe.likelihood}; {takes} conditions; "
+            f"{recipe.cost} for about 1,000 rows on 2 cores\n"
         )
         console.print("[bold]Use[/bold]")
         console.print(_use(recipe) + "\n", markup=False)
@@ -92,13 +93,15 @@ def _use(recipe: Recipe) -> str:
     if recipe.sampler:
         return (
             f'fitted = sozai.generator("ddpm").fit("table.csv")\n'
-            f'fast = sozai.generator("{recipe.name}", wraps=fitted, data="table.csv", steps=10)\nrows = fast.sample(1000, seed=0)'
+            f'fast = sozai.generator("{recipe.name}", wraps=fitted, data="table.csv", steps=10)\n'
+            "rows = fast.sample(1000, seed=0)"
         )
     data = "text.txt" if recipe.serves == ("sequence",) else "images/" if recipe.serves == ("image",) else "table.csv"
     return (
         f'generator = sozai.generator("{recipe.name}").fit("{data}", folder="run/{recipe.name}")\n'
         f"new = generator.sample(1000, seed=0)\n"
-        f"# or: sozai train {recipe.name} --data {data} --out run/{recipe.name} && sozai generate run/{recipe.name} --out run/new"
+        f"# or: sozai train {recipe.name} --data {data} --out run/{recipe.name}\n"
+        f"#     sozai generate run/{recipe.name} --count 1000 --out run/new"
     )
 
 

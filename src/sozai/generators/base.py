@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-
 Progress = Callable[[int, int, str], None]
 """``on_progress(done, total, note)``."""
 
@@ -25,17 +24,14 @@ class Generator(ABC):
     """Of the last ``sample``: what was drawn but could not be built, as (formula, reason)."""
 
     @abstractmethod
-    def sample(
-        self, count: int, given: Any = None, seed: int = 0, on_progress: Progress | None = None, **options: Any
-    ) -> Any:
-        """Draw ``count`` materials (crystals, rows of a table, images, ...) that fulfil ``given``, deterministically for a seed.
+    def sample(self, count: int, given: Any = None, seed: int = 0, on_progress: Progress | None = None) -> Any:
+        """Draw ``count`` materials (crystals, rows, images, ...) that fulfil ``given``; same seed, same ones.
 
         Args:
             count: how many; fewer come back only when the wish leaves too few possibilities.
             given: for crystals a ``CrystalWish`` (exact conditions and targets); else values by name.
             seed: same seed, same result.
             on_progress: called with (done, total, note).
-            options: of the generator.
 
         Raises:
             UserError: the wish cannot be met by this generator; the message says why.

@@ -250,7 +250,7 @@ class System(Generator):
         Raises:
             UserError: this is no diffusion that samplers can wrap, or the sampler needs data.
         """
-        core = self._fitted()
+        core: Any = self._fitted()
         if not hasattr(core, "with_sampler"):
             raise UserError(f"{self.name} is no diffusion that a sampler can wrap", "wraps", "fit such as ddpm or vdm")
         other = System(replace(sampler, likelihood=self.recipe.likelihood), **{**self.settings, **settings})

@@ -48,6 +48,8 @@ def seconds_of(time_budget: float | str) -> float:
         UserError: it is no time.
     """
     text = str(time_budget).strip().lower()
+    if text == "inf":
+        return math.inf
     unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:])
     try:
         seconds = float(text[:-1]) * unit if unit else float(text)

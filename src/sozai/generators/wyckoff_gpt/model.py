@@ -83,7 +83,7 @@ class WyckoffGPT(Generator):
         held_out: float = 0.05,
         seed: int = 0,
         device: str = "auto",
-        max_seconds: float = float("inf"),
+        max_time: float | str = float("inf"),
         card: Mapping[str, Any] | None = None,
         **_: Any,
     ) -> Self:
@@ -127,7 +127,7 @@ class WyckoffGPT(Generator):
             warmup=200,
             seed=seed,
             device=device,
-            max_time=max_seconds,
+            max_time=max_time,
             on_progress=on_progress,
         )
         if not log["rounds"]:
