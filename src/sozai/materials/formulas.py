@@ -20,7 +20,7 @@ from sozai.materials.dataset import Dataset, Material, Values
 
 LARGEST_COUNT = 16
 """Formulas with more atoms of one element are left out."""
-_PART = re.compile(r"([A-Z][a-z]?)([0-9.]*)")
+_PART = re.compile(r"(?:([A-Z][a-z]?)|([(\[])|([)\]]))([0-9.]*)")
 
 
 class Formulas(Material):
@@ -58,25 +58,35 @@ class Formulas(Material):
 
 
 def parse(formula: str) -> dict[str, int]:
-    """Whole atoms by element, reduced; parentheses are not read.
+    """Whole atoms by element, reduced; parentheses may be nested.
 
     Raises:
         ValueError: not a formula of whole numbers.
     """
-    counts: dict[str, int] = {}
+    levels: list[dict[str, float]] = [{}]
     place = 0
     for match in _PART.finditer(formula):
         if match.start() != place:
             break
-        amount = float(match[2] or 1)
-        if amount != int(amount) or amount < 1:
-            raise ValueError("not whole numbers")
-        counts[match[1]] = counts.get(match[1], 0) + int(amount)
         place = match.end()
-    if place != len(formula) or not counts:
+        symbol, opening, closing, amount = match.groups()
+        times = float(amount or 1)
+        if opening:
+            levels.append({})
+        elif symbol:
+            levels[-1][symbol] = levels[-1].get(symbol, 0) + times
+        elif closing and len(levels) > 1:
+            for element, count in levels.pop().items():
+                levels[-1][element] = levels[-1].get(element, 0) + count * times
+        else:
+            raise ValueError("not a formula")
+    counts = levels[0]
+    if place != len(formula) or len(levels) != 1 or not counts:
         raise ValueError("not a formula")
-    divisor = math.gcd(*counts.values())
-    return {element: count // divisor for element, count in counts.items()}
+    if any(count != int(count) or count < 1 for count in counts.values()):
+        raise ValueError("not whole numbers")
+    divisor = math.gcd(*(int(count) for count in counts.values()))
+    return {element: int(count) // divisor for element, count in counts.items()}
 
 
 def dataset_of(formulas: Iterable[str]) -> Dataset:

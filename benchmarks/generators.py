@@ -1,0 +1,209 @@
+"""All generators side by side on the same work; writes docs/generators.md.
+
+    python benchmarks/generators.py --data ../data --seeds 3
+
+``--data`` holds tables/concrete.csv, tables/oqmd_formulas.csv.gz and micrographs/polycrystal_grains.tar; without it the
+tasks that need no file are run. Results are kept in ``--cache``: interrupted, the same command goes on. One thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import common  # first: one thread
+import numpy as np
+import torch
+from generators_tasks import Task, tasks
+
+from sozai.errors import UserError
+from sozai.generators.catalog import recipe, recipes
+from sozai.generators.system import System
+
+NOT_HERE = {
+    "cyclegan": "translates between two sets of images, draws nothing from nothing",
+    "reward-model": "learns preferences, not data",
+    "dpo": "aligns a fitted language model",
+    "grpo": "aligns a fitted language model",
+    "ppo": "aligns a fitted language model",
+}
+SAMPLES = 1000
+LIKELIHOOD_ROWS = 200
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder of the data sets")
+    parser.add_argument("--tasks", help="only these, comma-separated")
+    parser.add_argument("--systems", help="only these, comma-separated")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--cache", type=Path, default=Path("run/bench/generators.jsonl"))
+    parser.add_argument("--out", type=Path, default=Path("docs/generators.md"))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    cache = common.Cache(options.cache)
+    chosen = [task for task in tasks(options.data) if options.tasks is None or task.name in options.tasks.split(",")]
+    wanted = None if options.systems is None else set(options.systems.split(","))
+    work = [
+        (task, name, seed)
+        for seed in range(options.seeds)
+        for task in chosen
+        for name in systems_for(task)
+        if wanted is None or name in wanted
+    ]
+    fitted: dict[tuple[str, int], System] = {}
+    started = time.monotonic()
+    for number, (task, name, seed) in enumerate(work):
+        key = f"{task.name}/{name}/{seed}"
+        if key not in cache:
+            cache.add(key, measure(task, name, seed, fitted))
+            print(f"{number + 1}/{len(work)} {key} {time.monotonic() - started:.0f} s {cache[key]}", flush=True)
+    write(options.out, chosen, cache, options.seeds)
+
+
+def systems_for(task: Task) -> list[str]:
+    """Systems that serve the task's fields; samplers come after the diffusion that they wrap."""
+    names = [r.name for r in recipes().values() if task.kind in r.serves and r.name not in NOT_HERE]
+    return [n for n in names if not recipe(n).sampler] + [n for n in names if recipe(n).sampler]
+
+
+def measure(task: Task, name: str, seed: int, fitted: dict[tuple[str, int], System]) -> dict[str, Any]:
+    """Fit (or wrap), draw, judge; an error is a result too."""
+    try:
+        conditional = recipe(name).family == "gan" and name.startswith("c") and task.given is not None
+        data = task.given if conditional and task.given is not None else task.train
+        begun = time.process_time()
+        if recipe(name).sampler:
+            system = base(task, seed, fitted).wrapped(recipe(name), data, seed)
+        else:
+            system = System(recipe(name)).fit(data, seed=seed, device="cpu", max_time=task.budget)
+        training = time.process_time() - begun
+        if name == "ddpm":
+            fitted[task.name, seed] = system
+        given = {}
+        if conditional:
+            rows = np.random.default_rng(seed).integers(len(data), size=SAMPLES)
+            given = {condition: data.values[condition][rows] for condition in data.conditions}
+        begun = time.process_time()
+        made = system.sample(SAMPLES, given, seed=seed)
+        sampling = time.process_time() - begun
+        if conditional:
+            made = made.assign(**given)
+        result: dict[str, Any] = {
+            **task.judge(made, seed),
+            "training_s": training,
+            "sampling_s": sampling,
+            "parameters": sum(weight.numel() for weight in system.core.parameters()),  # type: ignore[union-attr]
+        }
+        if recipe(name).likelihood != "none" and not recipe(name).sampler and not conditional:
+            test = task.test
+            few = {field: values[:LIKELIHOOD_ROWS] for field, values in test.values.items()}
+            rows_of = type(test)(test.material, test.fields, test.conditions, few)
+            result["likelihood"] = task.likelihood(float(system.log_prob(rows_of).mean()))
+        return result
+    except (UserError, RuntimeError, ValueError, NotImplementedError) as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
+def base(task: Task, seed: int, fitted: dict[tuple[str, int], System]) -> System:
+    """The DDPM of this task and seed; fitted again when the run was interrupted between it and its samplers."""
+    if (task.name, seed) not in fitted:
+        fitted[task.name, seed] = System(recipe("ddpm")).fit(task.train, seed=seed, device="cpu", max_time=task.budget)
+    return fitted[task.name, seed]
+
+
+def write(path: Path, chosen: list[Task], cache: common.Cache, seeds: int) -> None:
+    """The page."""
+    parts = [HEAD.format(date=date.today().isoformat(), machine=common.machine(), seeds=seeds, samples=SAMPLES)]
+    for task in chosen:
+        parts.append(section(task, cache, seeds))
+    left = "\n".join(f"- `{name}`: {why}." for name, why in NOT_HERE.items())
+    parts.append(f"## Not in the tables\n\n{left}\n")
+    path.write_text("\n".join(parts), encoding="utf-8")
+    print(path)
+
+
+def section(task: Task, cache: common.Cache, seeds: int) -> str:
+    """One task's table, best distance first."""
+    rows, failed = [], []
+    for name in systems_for(task):
+        results = [cache[key] for key in (f"{task.name}/{name}/{seed}" for seed in range(seeds)) if key in cache]
+        good = [result for result in results if "error" not in result]
+        failed += [f"`{name}`: {result['error']}" for result in results if "error" in result][:1]
+        if good:
+            rows.append((name, good))
+    if not rows:
+        return f"## {task.title}\n\nNot run.\n"
+    extras = [key for key in rows[0][1][0] if key not in FIXED]
+    rows.sort(key=lambda row: np.mean([result["distance"] for result in row[1]]))
+    heads = [
+        "system",
+        "family",
+        "distance",
+        "told apart",
+        *extras,
+        task.unit,
+        "training s",
+        "sampling s / 1,000",
+        "weights",
+    ]
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    for name, results in rows:
+        cells = [f"`{name}`", recipe(name).family, spread(results, "distance", 2), spread(results, "told_apart", 2)]
+        cells += [spread(results, key, 2) for key in extras]
+        kind = {"bound": "≥ " if task.unit.startswith("nats") else "≤ "}.get(recipe(name).likelihood, "")
+        cells += [kind + spread(results, "likelihood", 3) if "likelihood" in results[0] else ""]
+        cells += [spread(results, "training_s", 0), spread(results, "sampling_s", 1), f"{results[0]['parameters']:,}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    best = rows[0][0]
+    close = [f"`{name}`" for name, results in rows[1:] if mean(results) < 1.5 * max(1.0, mean(rows[0][1]))]
+    words = (
+        f"{len(task.train):,} rows to learn from, {len(task.test):,} held out; at most {task.budget:.0f} s of "
+        f"training. Nearest to real rows: `{best}`" + (f"; almost as near: {', '.join(close)}" if close else "")
+    )
+    text = f"## {task.title}\n\n{words}.\n\n" + "\n".join(lines) + "\n"
+    if failed:
+        text += "\nFailed:\n\n" + "\n".join(f"- {line}" for line in failed) + "\n"
+    return text
+
+
+FIXED = {"distance", "told_apart", "training_s", "sampling_s", "parameters", "likelihood"}
+HEAD = """# Which generator to take
+
+All systems of `sozai systems` that serve a task, with their default settings, on the same rows of the same data, judged
+alike. Mean and standard deviation over {seeds} seeds of training and sampling; {samples:,} samples each.
+
+- **distance**: energy distance of samples to held-out rows, over that of training rows to held-out rows. 1: as near
+  as real rows are.
+- **told apart**: area under the ROC curve of gradient boosting that is to tell samples from held-out rows; 0.5: it
+  cannot.
+- **likelihood** of held-out rows where there is one; ≥ and ≤ mark bounds. For digits and grains bits a pixel (lower
+  is better), else nats a row (higher is better).
+- Seconds are CPU seconds on one core of {machine}. A sampler (`ddim`, `dp`, ...) wraps the `ddpm` of the same seed;
+  its training seconds are what it adds.
+
+A low distance can also be had by copying the training rows, which these columns do not show: compare with the
+likelihood of held-out rows, which a copier does not reach.
+
+Made on {date} by `python benchmarks/generators.py --data FOLDER --seeds {seeds}`.
+"""
+
+
+def mean(results: list[dict[str, Any]]) -> float:
+    """Of the distance."""
+    return float(np.mean([result["distance"] for result in results]))
+
+
+def spread(results: list[dict[str, Any]], key: str, digits: int) -> str:
+    """Mean and standard deviation."""
+    values = [result[key] for result in results if key in result]
+    if not values:
+        return ""
+    return f"{np.mean(values):.{digits}f} ± {np.std(values):.{digits}f}"
+
+
+if __name__ == "__main__":
+    main()
