@@ -165,7 +165,8 @@ class LatentDiffusion(Variational):
         if player == "prior":
             with torch.no_grad():
                 z = elbo.reparameterise(*self.posterior(x, condition))
-            return {"loss": denoising.error(self.prior, z, denoising.stratified_times(z), told).mean()}
+                times = denoising.stratified_times(z)
+            return {"loss": nelbo.denoising_error(self.prior, z, times, told).mean() / self.latent}
         distortion, rate = self._bound(x, condition, told)
         parts = {"distortion": distortion.mean().detach(), "rate": rate.mean().detach()}
         return {"loss": (distortion + self.fade() * self.beta * rate).mean(), **parts}
