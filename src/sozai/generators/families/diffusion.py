@@ -8,6 +8,7 @@ the bounds of ``objectives.nelbo`` hold for it. What the network puts out is lin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from sozai.errors import UserError
 from sozai.fields import Fields
-from sozai.generators.codec import Codec, VectorCodec, codec_for
+from sozai.generators.codec import Codec, ImageCodec, VectorCodec, codec_for
 from sozai.generators.conditions import ConditionEncoder, drop
 from sozai.generators.core import Core, Likelihood, Player
 from sozai.generators.networks.mlp import ResidualMLP
@@ -48,7 +49,8 @@ class GaussianDiffusion(Core, denoising.LearningDenoiser):
         steps: of the discrete chain on which "simple", "hybrid" and "vlb" train.
         variance: of the reverse step: "beta", "beta~" or "learned" (which "hybrid" and "vlb" train).
         width, layers, dropout: of the network; layers are residual blocks (for images: at each resolution).
-        fourier: frequencies whose sines and cosines of x the network also sees (VDM, arXiv 2107.00630, app. C).
+        fourier: frequencies whose sines and cosines of x the network also sees (VDM, arXiv 2107.00630, app. C);
+            ``"levels"``: the two that tell the levels of an image apart.
         drop_condition: how often a row's conditions are left out in training: what guidance needs.
         sampler: name in ``samplers.catalog``.
         sampler_settings: of that sampler.
@@ -70,7 +72,7 @@ class GaussianDiffusion(Core, denoising.LearningDenoiser):
         width: int | None = None,
         layers: int | None = None,
         dropout: float = 0.0,
-        fourier: Sequence[float] = (),
+        fourier: Sequence[float] | str = (),
         drop_condition: float = 0.1,
         sampler: str = "ancestral",
         sampler_settings: Mapping[str, Any] | None = None,
@@ -86,7 +88,7 @@ class GaussianDiffusion(Core, denoising.LearningDenoiser):
         if steps < 2 or not 0 <= drop_condition < 1:
             raise UserError("steps must be 2 or more, drop_condition from 0 to below 1", "diffusion")
         self.objective, self.prediction, self.steps, self.variance_kind = objective, prediction, int(steps), variance
-        self.drop_condition, self.fourier = drop_condition, [float(frequency) for frequency in fourier]
+        self.drop_condition, self.fourier = drop_condition, frequencies(fourier, self.codec)
         self.players = (Player("model", rate=rate),)
         self.schedule, self.event = schedules.make(schedule), tuple(self.codec.event)
         width = width or (128 if len(self.event) == 1 else 32)
@@ -95,7 +97,8 @@ class GaussianDiffusion(Core, denoising.LearningDenoiser):
         self.net = backbone(self.event, copies, 2 if variance == "learned" else 1, width, layers, True, dropout)
         if objective == "vlb":
             self.moments = denoising.SecondMoments(self.steps)
-        self.sampler = make_sampler(sampler, self.event, sampler_settings)
+        chosen = {"variance": variance} if sampler == "ancestral" else {}
+        self.sampler = make_sampler(sampler, self.event, {**chosen, **(sampler_settings or {})})
         self._seen: tuple[Tensor, Tensor, Tensor | None, Tensor] | None = None
 
     # --- learning ---------------------------------------------------------------------------------------------
@@ -153,11 +156,6 @@ class GaussianDiffusion(Core, denoising.LearningDenoiser):
     def eps(self, x: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
         """E[eps | x_t]."""
         return self.eps_and_share(x, t, condition)[0]
-
-    def velocity(self, x: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Mean dx_t/dt of the paths through x_t: the probability flow."""
-        of_x0, of_eps = (spread(value, x) for value in self.schedule.velocities(t))
-        return of_x0 * self.x0(x, t, condition) + of_eps * self.eps(x, t, condition)
 
     def variance(self, x: Tensor, s: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
         """Learned variance of the step from t to s, like x.
@@ -379,6 +377,15 @@ def backbone(
     for parameter in list(net.leave.children())[-1].parameters():
         nn.init.zeros_(parameter)
     return net
+
+
+def frequencies(fourier: Sequence[float] | str, codec: Codec) -> list[float]:
+    """As given, or for ``"levels"`` those whose waves are one and two levels long."""
+    if not isinstance(fourier, str):
+        return [float(frequency) for frequency in fourier]
+    _one_of("fourier", fourier, ("levels",))
+    levels = codec.field.levels if isinstance(codec, ImageCodec) else 0
+    return [math.pi * (levels - 1) / 2, math.pi * (levels - 1)] if levels > 1 else []
 
 
 def make_sampler(name: str, event: tuple[int, ...], settings: Mapping[str, Any] | None) -> Sampler:

@@ -51,8 +51,13 @@ def hybrid(
     x_t = noised(denoiser.schedule, x, t, noise)
     eps, share = denoiser.eps_and_share(x_t, t, condition)
     plain = (noise - eps).square().mean()
-    bound = steps * step_bound(denoiser.schedule, x, x_t, t - 1 / steps, t, eps.detach(), share).mean()
+    bound = steps * step_bound(denoiser.schedule, x, x_t, t - 1 / steps, t, held(eps), share).mean()
     return {"loss": plain + weight * bound, "simple": plain.detach(), "vlb": bound.detach()}
+
+
+def held(eps: Tensor) -> Tensor:
+    """The mean as a constant: the stop-gradient of L_hybrid."""
+    return eps.detach()
 
 
 def vlb(denoiser: LearningDenoiser, x: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
@@ -110,7 +115,7 @@ def _bound(diffusion: Tensor, prior: Tensor, reconstruction: Tensor) -> dict[str
 
 
 def velocity(
-    denoiser: LearningDenoiser, x: Tensor, condition: Tensor | None = None, noise: Tensor | None = None
+    denoiser: Denoiser, x: Tensor, condition: Tensor | None = None, noise: Tensor | None = None
 ) -> dict[str, Tensor]:
     """Conditional flow matching; ``noise`` may be coupled to x (see ``optimal_coupling``)."""
     schedule, noise = denoiser.schedule, torch.randn_like(x) if noise is None else noise
@@ -180,8 +185,4 @@ class LearningDenoiser(Denoiser):
 
     def eps_and_share(self, x: Tensor, t: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Noise, and the learned variance's place between its bounds, in [0, 1]; both like x."""
-        raise NotImplementedError
-
-    def velocity(self, x: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
-        """d x_t / dt."""
         raise NotImplementedError

@@ -125,6 +125,13 @@ class Denoiser(nn.Module):
         """Gradient of log p_t: -eps / sigma."""
         return -self.eps(x, t, condition) / spread(self.schedule.sigma(t), x)
 
+    def velocity(self, x: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Mean of dx_t/dt over the paths through x_t, alpha' x_0 + sigma' eps: that of the probability flow."""
+        eps = self.eps(x, t, condition)
+        alpha, sigma = spread(self.schedule.alpha(t), x), spread(self.schedule.sigma(t), x)
+        of_x0, of_eps = (spread(value, x) for value in self.schedule.velocities(t))
+        return of_x0 * (x - sigma * eps) / alpha + of_eps * eps
+
 
 def noised(schedule: Schedule, x: Tensor, t: Tensor, noise: Tensor) -> Tensor:
     """x_t = alpha x_0 + sigma eps."""

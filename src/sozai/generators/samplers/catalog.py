@@ -12,6 +12,7 @@ from sozai.generators.samplers.ddim import DDIM
 from sozai.generators.samplers.learned import Learned
 from sozai.generators.samplers.ode import DPMSolver, Heun
 from sozai.generators.samplers.taylor import Genie
+from sozai.generators.samplers.velocity import Velocity
 
 SAMPLERS: dict[str, tuple[Callable[..., Sampler], dict[str, Any]]] = {
     "ancestral": (Ancestral, {}),
@@ -22,6 +23,7 @@ SAMPLERS: dict[str, tuple[Callable[..., Sampler], dict[str, Any]]] = {
     "genie": (Genie, {"head": True}),
     "heun": (Heun, {}),
     "dpm-solver": (DPMSolver, {}),
+    "velocity": (Velocity, {}),
 }
 """Class and what differs from its defaults."""
 
