@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
+from torch import nn
 
 from sozai.errors import UserError
 from sozai.fields import Field
@@ -250,16 +251,21 @@ class System(Generator):
         Raises:
             UserError: this is no diffusion that samplers can wrap, or the sampler needs data.
         """
-        core: Any = self._fitted()
-        if not hasattr(core, "with_sampler"):
+        core = self._fitted()
+        if not isinstance(getattr(core, "sampler", None), nn.Module):
             raise UserError(f"{self.name} is no diffusion that a sampler can wrap", "wraps", "fit such as ddpm or vdm")
-        other = System(replace(sampler, likelihood=self.recipe.likelihood), **{**self.settings, **settings})
-        batch = None
+        from sozai.generators.samplers import catalog
+
+        chosen = {"sampler": sampler.name, "sampler_settings": settings}
+        other = System(self.recipe, **{**self.settings, **chosen})
+        other.core = copy.copy(core)  # shares the weights
+        other.core._modules = {**core._modules, "sampler": catalog.make(sampler.name, core.codec.event, **settings)}
+        other.core.to(core.device)
         if data is not None:
             dataset = as_dataset(data)
-            batch = as_batch(dataset.values, {**core.fields, **core.conditions})
-        with seeded(seed):
-            other.core = core.with_sampler(sampler.name, batch, **settings)
+            batch = to(as_batch(dataset.values, {**core.fields, **core.conditions}), core.device)
+            with seeded(seed):
+                other.core.finish(batch)
         other.material, other.data_card, other.log = self.material, self.data_card, self.log
         return other
 
