@@ -68,12 +68,16 @@ def gae(rewards: Tensor, values: Tensor, decay: float = 0.95) -> Tensor:
 def group_advantages(rewards: Tensor, normalise: bool = True) -> Tensor:
     """GRPO's advantages within groups ``(groups, size)`` of rows that answer the same prompt.
 
-    ``normalise`` divides by the group's standard deviation (Z. Shao et al. 2024, arXiv 2402.03300, 4.1.2). The
-    gradient is then that of the reward in units of its own standard deviation sigma under pi, which shrinks as
-    the policy settles: with the KL in the reward the fixed point is pi_ref exp(r / (beta sigma)), with
-    ``drift`` in the loss, as published, it is pi_ref / (1 - A / beta), neither the tilted reference. Without,
-    rewards are compared with the mean of the *other* rows (arXiv 2402.14740, 2503.20783), which has no bias, and
-    with the KL in the reward the fixed point is the tilted reference.
+    ``normalise`` divides by the group's standard deviation (Z. Shao et al. 2024, arXiv 2402.03300, 4.1.2). Without,
+    rewards are compared with the mean of the *other* rows (arXiv 2402.14740, 2503.20783), which has no bias.
+
+    Fixed points, for one action a row and large groups; mu and sigma are the reward's mean and deviation under pi:
+
+    - KL in the loss (``drift``), normalised, as published: pi = pi_ref / (1 - (r - mu) / (beta sigma)), which is not
+      the tilted reference: it has heavier tails and does not change when rewards are multiplied;
+    - KL in the loss, not normalised: pi = pi_ref / (1 - (r - mu) / beta);
+    - KL in the reward: the tilted reference, where all advantages vanish. Normalised they stay of variance one
+      however near it is, so that the policy trembles around it; not normalised it comes to rest.
     """
     size = rewards.shape[1]
     centred = rewards - rewards.mean(1, keepdim=True)
