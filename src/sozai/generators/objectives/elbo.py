@@ -48,15 +48,6 @@ def categorical_kl(logits: Tensor) -> Tensor:
     return math.log(logits.shape[-1]) + (log_q.exp() * log_q).sum(-1)
 
 
-def concrete_log_prob(sample: Tensor, logits: Tensor, temperature: float) -> Tensor:
-    """Log-density of a Concrete (Gumbel-softmax) draw on the simplex (arXiv 1611.00712, eq. 10), last axis summed."""
-    k = logits.shape[-1]
-    log_sample = sample.clamp_min(torch.finfo(sample.dtype).tiny).log()
-    score = F.log_softmax(logits, -1) - temperature * log_sample
-    normal = math.lgamma(k) + (k - 1) * math.log(temperature)
-    return normal + (score - log_sample).sum(-1) - k * torch.logsumexp(score, -1)
-
-
 def capacity(step: Tensor | int, final: float, steps: int) -> Tensor:
     """C(t) of arXiv 1804.03599 and 1804.00104: from 0 to ``final`` nats linearly within ``steps``, then held."""
     return final * torch.clamp(torch.as_tensor(step) / max(steps, 1), max=1.0)

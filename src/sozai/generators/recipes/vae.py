@@ -60,7 +60,8 @@ RECIPES = [
         idea="The rate is information about the row + total correlation of the latents + distance of each from the\n"
         "prior. Only the total correlation is charged more, so that latents part without losing information.\n"
         "The three are estimated from a batch by stratified (or weighted) sampling of the aggregate posterior.",
-        formula="loss = -E_q log p(x|z) + alpha I(x; z) + beta KL(q(z) || prod_j q(z_j)) + gamma sum_j KL(q(z_j) || p(z_j))",
+        formula="loss = -E_q log p(x|z) + alpha I(x; z) + beta KL(q(z) || prod_j q(z_j))\n"
+        "       + gamma sum_j KL(q(z_j) || p(z_j))",
         build=_build(TotalCorrelationVAE),
         likelihood="bound",
         serves=SERVES,
@@ -127,7 +128,7 @@ RECIPES = [
         paper="Zhao, Song, Ermon, ICML 2017, arXiv 1702.08396",
         idea="Latents enter the decoder (and leave the encoder) at different depths under one flat prior: what is\n"
         "simple settles behind few layers, what is abstract behind many. Traversals by level show it.",
-        formula="h_l = g_l(h_{l-1}), q(z_l|x) = N(mu_l(h_l), s_l(h_l)); t_l = f_l(t_{l+1}, z_l), p(x|z) = r(x; f_0(t_1))",
+        formula="h_l = g_l(h_{l-1}), q(z_l|x) = N(mu_l(h_l), s_l(h_l)); t_l = f_l(t_{l+1}, z_l), p(x|z) = r(x; t_1)",
         build=_build(LadderVAE),
         likelihood="bound",
         serves=SERVES,
