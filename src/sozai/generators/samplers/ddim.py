@@ -25,6 +25,11 @@ def deviation(schedule: Schedule, s: Tensor, t: Tensor, eta: float) -> Tensor:
     return eta * gaussian.posterior(schedule, s, t)[2].sqrt()
 
 
+def direction(schedule: Schedule, s: Tensor, lam: Tensor) -> Tensor:
+    """Weight of eps_hat, (batch,): with lam it makes up the whole noise of x_s, so that q(x_s | x_0) stays."""
+    return (schedule.sigma(s) ** 2 - lam**2).sqrt()
+
+
 class DDIM(Sampler):
     """DDIM.
 
@@ -50,7 +55,7 @@ class DDIM(Sampler):
         x0, eps = self.predict(denoiser, x, t, condition)
         schedule = denoiser.schedule
         lam = deviation(schedule, s, t, self.eta)
-        x_s = spread(schedule.alpha(s), x) * x0 + spread((schedule.sigma(s) ** 2 - lam**2).sqrt(), x) * eps
+        x_s = spread(schedule.alpha(s), x) * x0 + spread(direction(schedule, s, lam), x) * eps
         if self.analytic:
             lam = analytic.step_variance(self, schedule, s, t, lam**2).sqrt()
         elif self.eta == 0:

@@ -30,8 +30,10 @@ def gamma(schedule: Schedule, t: Tensor) -> Tensor:
 
 
 class Heun(Sampler):
-    """Heun's method on the flow: order 2, two looks at the denoiser a step (2206.00364 uses it likewise).
+    """Heun's method on the flow, two looks a step, with its linear part solved exactly: order 2.
 
+    That is the trapezium rule for x0_hat in log SNR (exponential integrator, as DPM-Solver++'s), which is stable
+    at both ends where Heun's rule in gamma (2206.00364) needs its own path of times.
     ``steps`` counts looks, so that samplers can be compared; their number is rounded down to an odd one.
     """
 
@@ -40,13 +42,11 @@ class Heun(Sampler):
         return super().times(denoiser, ((self.steps if steps is None else steps) + 1) // 2)
 
     def step(self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, condition: Condition) -> Tensor:
-        """An Euler step, then again with the mean of both slopes."""
-        schedule = denoiser.schedule
-        stretch = spread(schedule.alpha(s) / schedule.alpha(t), x)
-        length = spread(schedule.alpha(s) * (gamma(schedule, s) - gamma(schedule, t)), x)
-        first = self.predict(denoiser, x, t, condition)[1]
-        second = self.predict(denoiser, stretch * x + length * first, s, condition)[1]
-        return stretch * x + length * (first + second) / 2
+        """A DDIM step, then again with the mean of both predictions of x_0."""
+        first = self.predict(denoiser, x, t, condition)[0]
+        there = exponential_step(denoiser.schedule, x, t, s, first)
+        second = self.predict(denoiser, there, s, condition)[0]
+        return exponential_step(denoiser.schedule, x, t, s, (first + second) / 2)
 
 
 class DPMSolver(Sampler):
@@ -65,10 +65,15 @@ class DPMSolver(Sampler):
             x0 = self.predict(denoiser, x, t, condition)[0]
             length = spread((schedule.log_snr(s) - schedule.log_snr(t)) / 2, x)
             mixed = x0 if before is None else x0 + (x0 - before[0]) * length / (2 * before[1])
-            ratio = spread(schedule.sigma(s) / schedule.sigma(t), x)
-            x = ratio * x - spread(schedule.alpha(s), x) * torch.expm1(-length) * mixed
+            x = exponential_step(schedule, x, t, s, mixed)
             before = x0, length
         return x
+
+
+def exponential_step(schedule: Schedule, x: Tensor, t: Tensor, s: Tensor, x0: Tensor) -> Tensor:
+    """The flow from t to s if the prediction of x_0 stayed the same: DDIM's step (2211.01095, eq. 9)."""
+    decay = torch.expm1((schedule.log_snr(t) - schedule.log_snr(s)) / 2)
+    return spread(schedule.sigma(s) / schedule.sigma(t), x) * x - spread(schedule.alpha(s) * decay, x) * x0
 
 
 def flow(

@@ -8,7 +8,8 @@ A = (SNR_s / SNR_t - 1) r_t and r_t = E||x_0 - x0_hat||^2 SNR_t / d (``base.resi
     optimal variance  d/2 log(1 + A)                         (Analytic-DPM: beta~ + c^2 E||x_0 - x0_hat||^2 / d)
 
 so that one curve r_t gives the cost of every step (Watson et al., arXiv 2106.03802, measure them one by one).
-The last step, to the data, is N(x_0; x0_hat, E||x_0 - x0_hat||^2 / d) for all three.
+The last step, to the data, starts from the least time of the grid whatever the path, as in the papers, and is
+N(x_0; x0_hat, E||x_0 - x0_hat||^2 / d) for all three.
 """
 
 from __future__ import annotations
@@ -77,13 +78,13 @@ def last_cost(log_snr_t: Tensor, residual_t: Tensor) -> Tensor:
 
 
 def costs(schedule: Schedule, residual: Tensor, variance: str = "beta~") -> Tensor:
-    """Cost of every step on the grid, (grid + 1, grid + 1): entry [s, t] from t/grid to s/grid, s < t, else inf."""
+    """Cost of every step on the grid, (grid + 1, grid + 1): entry [s, t] from t/grid to s/grid, or inf."""
     grid = len(residual)
     t = torch.arange(1, grid + 1, dtype=torch.float64, device=residual.device) / grid
     log_snr, residual = schedule.log_snr(t).detach().double(), residual.double()
     inner = step_cost(log_snr[:, None], log_snr[None, :], residual[None, :], variance)
     table = torch.full((grid + 1, grid + 1), torch.inf, dtype=torch.float64, device=residual.device)
-    table[0, 1:] = last_cost(log_snr, residual)
+    table[0, 1] = last_cost(log_snr[0], residual[0])
     table[1:, 1:] = torch.where(torch.ones_like(inner).triu(1) > 0, inner, torch.inf)
     return table
 
@@ -114,16 +115,15 @@ def shortest(table: Tensor, steps: int) -> tuple[Tensor, Tensor]:
 
 def optimal(schedule: Schedule, residual: Tensor, steps: int, variance: str = "beta~") -> Tensor:
     """The path of ``steps`` steps on the grid with the least bound, (steps + 1,) times from 1 to 0."""
+    if steps == 1:
+        return torch.tensor([1.0, 0.0], dtype=torch.float64)
     walk, _ = shortest(costs(schedule, residual, variance), steps)
     return walk.double() / len(residual)
 
 
-def on_grid(path: Tensor, grid: int) -> Tensor:
-    """The places on a grid (falling, distinct, ends kept) nearest to a path's times."""
-    places = [grid]
-    for rest, time in zip(range(len(path) - 2, -1, -1), path[1:], strict=True):
-        places.append(max(rest, min(places[-1] - 1, round(float(time) * grid))))
-    return torch.tensor(places)
+def even(grid: int, steps: int) -> Tensor:
+    """Places (steps + 1,) of the even path from the last of a grid to the first, and then 0."""
+    return torch.cat([torch.linspace(grid, 1, steps).round().long(), torch.zeros(1, dtype=torch.long)])
 
 
 def bound(table: Tensor, places: Tensor, size: int, prior: float = 0.0) -> float:

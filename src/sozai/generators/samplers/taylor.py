@@ -77,7 +77,8 @@ class Head(nn.Module):
     def forward(self, x: Tensor, eps: Tensor, t: Tensor, gamma: Tensor) -> Tensor:
         """All of (batch, *event) but t and gamma, (batch,)."""
         joined = torch.cat([x, eps], 1) if self.image else torch.cat([x.flatten(1), eps.flatten(1)], 1)
-        return blend(self.net(joined, t).reshape(len(x), 3, *self.event), gamma)
+        kind = next(self.parameters()).dtype
+        return blend(self.net(joined.to(kind), t.to(kind)).to(x).reshape(len(x), 3, *self.event), gamma)
 
 
 class Genie(Sampler):
@@ -145,7 +146,7 @@ class Genie(Sampler):
             )
         else:
             eps = self.predict(denoiser, x, t, condition)[1]
-            change = self.head(x.to(self.low), eps.to(self.low), t.to(self.low), gamma.to(self.low)).to(x)
+            change = self.head(x, eps, t, gamma)
         return taylor_step(schedule, x, t, s, eps, change)
 
 
