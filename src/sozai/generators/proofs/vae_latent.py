@@ -1,0 +1,717 @@
+"""Proofs of VQ-VAE, VQ-VAE-2, NVAE and LSGM."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sozai.fields import Field, category, image, number
+from sozai.generators.core import Core
+from sozai.generators.families import hierarchical, latent
+from sozai.generators.families.hierarchical import Hierarchical
+from sozai.generators.families.latent import LatentDiffusion, MixedScore
+from sozai.generators.families.quantised import Quantised
+from sozai.generators.networks.causal import CausalTransformer
+from sozai.generators.networks.cells import SpectralPenalty
+from sozai.generators.objectives import elbo
+from sozai.generators.processes import quantise, schedules
+from sozai.generators.processes.gaussian import Denoiser
+from sozai.generators.processes.quantise import VectorQuantiser
+from sozai.generators.proofs import mixture
+from sozai.generators.proofs.proof import Finding, Mutation, at_least, at_most, check, holds, near
+
+QUANTISE = "sozai.generators.processes.quantise"
+CAUSAL = "sozai.generators.networks.causal"
+CODES = "sozai.generators.families.quantised"
+NVAE = "sozai.generators.families.hierarchical"
+CELLS = "sozai.generators.networks.cells"
+LSGM = "sozai.generators.families.latent"
+
+
+def _learn(core: Core, data: Mapping[str, Tensor], steps: int, rate: float = 3e-3, rows: int = 64) -> None:
+    """A bare loop over all players on random rows; the rate falls to zero linearly."""
+    core.prepare(dict(data))
+    core.train()
+    optimizers = {player.name: torch.optim.Adam(core.parameters_of(player.name), lr=rate) for player in core.players}
+    count = len(next(iter(data.values())))
+    for step in range(steps):
+        for player in core.players:
+            chosen = torch.randint(count, (rows,))
+            optimizer = optimizers[player.name]
+            optimizer.param_groups[0]["lr"] = rate * (1 - step / steps)
+            optimizer.zero_grad()
+            core.loss({name: values[chosen] for name, values in data.items()}, player.name)["loss"].backward()
+            nn.utils.clip_grad_norm_(core.parameters_of(player.name), 1.0)
+            optimizer.step()
+            core.after_step(player.name)
+    core.eval()
+
+
+# --- VQ-VAE ----------------------------------------------------------------------------------------------
+
+
+@check(
+    "vq-vae",
+    "vq-vae-2",
+    seconds=0.1,
+    broken_by=[
+        Mutation("the choice of a code cuts the gradient", f"{QUANTISE}:straight_through", lambda z, e: e.detach()),
+        Mutation(
+            "the gradient is that of z - e", f"{QUANTISE}:straight_through", lambda z, e: e.detach() + z - e * 0.5
+        ),
+        Mutation(
+            "codes are compared without their lengths",
+            f"{QUANTISE}:VectorQuantiser.nearest",
+            lambda self, z: (z.detach() @ self.codebook.detach().T).argmax(-1),
+        ),
+        Mutation(
+            "nothing binds the encoder to its codes",
+            f"{QUANTISE}:VectorQuantiser.forward",
+            make=lambda forward: (
+                lambda self, z: (lambda q: quantise.Quantised(q.values, q.codes, 0 * q.loss, q.perplexity))(
+                    forward(self, z)
+                )
+            ),
+        ),
+    ],
+)
+def codes_let_the_gradient_through() -> Iterator[Finding]:
+    """Codes are the nearest ones, quantising twice changes nothing, and the decoder's gradient reaches the encoder."""
+    core = Quantised({"x": number(5)}, levels=1, codes=16, tokens=4, width=8, prior_width=16).train()
+    core.autoencoder.quantisers[0].started.fill_(True)
+    with torch.no_grad():  # lengths that matter
+        core.autoencoder.quantisers[0].codebook.mul_(torch.linspace(0.1, 2, 16)[:, None])
+    seen: dict[str, Any] = {}
+    core.autoencoder.quantisers[0].register_forward_hook(
+        lambda module, inputs, found: seen.update(z=inputs[0], found=found) or (inputs[0].retain_grad(), None)[1]
+    )
+    x = torch.randn(32, 5)
+    raw, (found,) = core.autoencoder(x, torch.zeros(32, 8))
+    found.values.retain_grad()
+    (-core.observation.log_prob(raw, x).mean()).backward()
+    gap = (seen["z"].grad - found.values.grad).abs().max() / found.values.grad.abs().max()
+    yield near("encoder's gradient against the decoder input's", 0.0, float(gap), 1e-6, "equal but for rounding")
+    yield at_least("that gradient", 1e-6, float(found.values.grad.abs().max()), "the two are not both zero")
+
+    part = VectorQuantiser(16, 3).eval()
+    part.codebook.copy_(torch.randn(16, 3) * torch.linspace(0.1, 2, 16)[:, None])
+    z = torch.randn(200, 3, requires_grad=True)
+    out = part(z)
+    nearest = torch.stack([(part.codebook - row).norm(dim=1).argmin() for row in z])
+    yield holds("each code is the nearest one by plain distances", bool((out.codes == nearest).all()))
+    again = part(out.values.detach())
+    yield near("quantised twice", 0.0, float((again.values - out.values).abs().max()), 1e-6, "idempotent")
+    out.loss.backward()
+    expected = 2 * 0.25 * (z - part.codebook[nearest]) / z.numel()
+    yield near(
+        "gradient of the commitment loss", 0.0, float((z.grad - expected).abs().max()), 1e-8, "2 beta (z - e) / n"
+    )
+    learned = VectorQuantiser(16, 3, decay=None)
+    other = z.detach()
+    learned(other).loss.backward()
+    codes = learned.nearest(other)
+    drawn = torch.zeros(16, 3).index_add(0, codes, 2 * (learned.codebook[codes] - other) / other.numel()).detach()
+    gap = (learned.codebook.grad - drawn).abs().max()
+    yield near("gradient of a learned codebook", 0.0, float(gap), 1e-7, "of ||sg z - e||^2 alone (eq. 3)")
+
+
+@check(
+    "vq-vae",
+    "vq-vae-2",
+    seconds=0.1,
+    broken_by=[
+        Mutation(
+            "one too many is counted",
+            f"{QUANTISE}:VectorQuantiser.assigned",
+            make=lambda assigned: lambda self, z, codes: (assigned(self, z, codes)[0] + 1, assigned(self, z, codes)[1]),
+        ),
+        Mutation("the codebook stands still", f"{QUANTISE}:VectorQuantiser.update", lambda self: None),
+        Mutation(
+            "new and old change places in the running means",
+            f"{QUANTISE}:VectorQuantiser.update",
+            make=lambda update: (
+                lambda self: (
+                    setattr(self, "decay", 1 - self.decay),
+                    update(self),
+                    setattr(self, "decay", 1 - self.decay),
+                )
+            ),
+        ),
+    ],
+)
+def running_means_are_steps_of_k_means() -> Iterator[Finding]:
+    """Without memory an update is Lloyd's step (scikit-learn's); with it, the sums of all batches, faded."""
+    from sklearn.cluster import KMeans
+
+    z = torch.randn(400, 2) + 2 * torch.randint(-1, 2, (400, 2))
+    part = VectorQuantiser(6, 2, decay=0.0, restart=0.0).train()
+    part.started.fill_(True)
+    part.codebook.copy_(z[:6])
+    lloyd = KMeans(6, init=z[:6].numpy(), n_init=1, max_iter=3, tol=0).fit(z.numpy())
+    for _ in range(3):
+        part(z.clone().requires_grad_())
+        part.update()
+    gap = (part.codebook - torch.as_tensor(lloyd.cluster_centers_)).abs().max()
+    yield near("codebook after 3 updates against Lloyd's", 0.0, float(gap), 1e-5, "decay 0; single precision")
+
+    part = VectorQuantiser(6, 2, decay=0.9, restart=0.0).train()
+    part.started.fill_(True)
+    count, total = part.counts.double(), part.sums.double()
+    for batch in z.split(100):
+        codes = part.nearest(batch)
+        part(batch)
+        part.update()
+        for k in range(6):
+            count[k] = 0.9 * count[k] + 0.1 * (codes == k).sum()
+            total[k] = 0.9 * total[k] + 0.1 * batch[codes == k].double().sum(0)
+    gap = (part.codebook - total / count[:, None]).abs().max()
+    yield near("codebook against faded means", 0.0, float(gap), 1e-5, "decay 0.9, four batches; single precision")
+
+
+@check(
+    "vq-vae",
+    "vq-vae-2",
+    seconds=0.4,
+    broken_by=[Mutation("dead codes stay dead", f"{QUANTISE}:VectorQuantiser.revive", lambda self, z: None)],
+)
+def the_codebook_does_not_collapse() -> Iterator[Finding]:
+    """From a start at which one code takes all, restarts bring more than half of them into even use."""
+
+    def perplexity(restart: float) -> float:
+        part = VectorQuantiser(64, 4, decay=0.9, restart=restart).train()
+        part.started.fill_(True)
+        part.codebook.add_(20)  # far from the data
+        part.codebook[0] = 0
+        part.sums.copy_(part.codebook)
+        for _ in range(150):
+            out = part(torch.randn(256, 4))
+            part.update()
+        return float(out.perplexity)
+
+    yield at_least("perplexity of 64 codes", 32.0, perplexity(0.1), "more than half")
+    yield at_most("the same without restarts", 2.0, perplexity(0.0), "the start was a trap")
+    part = VectorQuantiser(64, 4).train()
+    started = float(part(torch.randn(1024, 4)).perplexity)
+    yield at_least("perplexity after the start by k-means", 32.0, started)
+
+
+@check(
+    "vq-vae",
+    "vq-vae-2",
+    seconds=3.0,
+    broken_by=[
+        Mutation(
+            "tokens see those after them",
+            f"{CAUSAL}:visible",
+            lambda grid, window=0: torch.ones(math.prod(grid), math.prod(grid), dtype=torch.bool),
+        ),
+        Mutation(
+            "tokens see only the last one",
+            f"{CAUSAL}:visible",
+            lambda grid, window=0: torch.eye(math.prod(grid), dtype=torch.bool),
+        ),
+    ],
+)
+def the_prior_reaches_the_entropy_of_the_codes() -> Iterator[Finding]:
+    """On a 2 x 2 grid of 3 codes whose law is known: a normalised law, at its entropy in bits, also when drawn."""
+    codes = torch.tensor(list(itertools.product(range(3), repeat=4)))
+    for window in (0, 1):
+        net = CausalTransformer((2, 2), 3, width=16, layers=2, heads=2, window=window).double()
+        net.place.data.mul_(30)
+        total = net.log_prob(codes.reshape(-1, 2, 2)).exp().sum()
+        yield near(f"sum of p over all grids, window {window}", 1.0, float(total), 1e-9, "causal networks are laws")
+    # the last code is decided by the first two, the third is like the first: far from independent
+    logits = 2.0 * (codes[:, 2] == codes[:, 0]) + 3.0 * (codes[:, 3] == (codes[:, 0] + codes[:, 1]) % 3)
+    law = logits.softmax(0)
+    entropy = float(torch.special.entr(law).sum()) / math.log(2)
+    net = CausalTransformer((2, 2), 3, width=32, layers=2, heads=2)
+    optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
+    for step in range(250):
+        optimizer.param_groups[0]["lr"] = 3e-3 * (1 - step / 250)
+        optimizer.zero_grad()
+        (-(law * net.log_prob(codes)).sum()).backward()  # every grid by its share: no noise of sampling
+        optimizer.step()
+    with torch.no_grad():
+        bits = -(law * net.log_prob(codes)).sum() / math.log(2)
+        yield near("bits of the codes under the prior", entropy, float(bits), 0.05, "the entropy is the least")
+        drawn = net.sample(4000).reshape(-1, 4)
+    share = torch.bincount(drawn @ torch.tensor([27, 9, 3, 1]), minlength=81) / 4000
+    yield at_most(
+        "total variation of 4,000 draws", 0.12, float((share - law).abs().sum() / 2), "0.05 of it is counting"
+    )
+
+
+@check(
+    "vq-vae",
+    "vq-vae-2",
+    seconds=0.5,
+    broken_by=[
+        Mutation(
+            "the bound leaves out the codes' own bits",
+            f"{CODES}:Quantised._bound",
+            make=lambda bound: lambda self, batch: (bound(self, batch)[0], 0 * bound(self, batch)[1]),
+        ),
+        Mutation(
+            "the fine codes' prior is not told the coarse ones",
+            f"{CODES}:CodePrior.context_of",
+            lambda self, level, codes: None,
+        ),
+        Mutation(
+            "the law of the coarse codes is left out",
+            f"{CODES}:CodePrior.log_probs",
+            make=lambda log_probs: lambda self, codes, condition: log_probs(self, codes, condition)[:1],
+        ),
+    ],
+)
+def the_bound_is_one_term_of_the_likelihood() -> Iterator[Finding]:
+    """p(x) summed over every code of both levels integrates to one, and the bound never exceeds it."""
+    core = Quantised(
+        {"x": number()}, levels=2, tokens=2, codes=3, code_width=2, width=8, prior_width=16, scale=0.3
+    ).eval()
+    core.codec.mean.fill_(1.0)
+    core.codec.scale.fill_(2.0)
+    for embedding in core.prior.above:
+        embedding.weight.data.mul_(3)
+    with torch.no_grad():
+        fine = torch.tensor(list(itertools.product(range(3), repeat=3)))
+        codes = [fine[:, :2], fine[:, 2:]]
+        condition = torch.zeros(27, 16)
+        each = core.prior.log_probs(codes, condition)
+        log_p = torch.stack(each).sum(0)
+        yield near("sum of p(fine, coarse)", 1.0, float(log_p.exp().sum()), 1e-5, "all 27; single precision")
+        given = each[0].reshape(9, 3)
+        spread = (given[:, 0] - given[:, 1]).abs().max()
+        yield at_least("the fine codes' law differs with the coarse code", 1e-3, float(spread), "bottom given top")
+        raw = core.autoencoder.decode(core.autoencoder.look_up(codes), torch.zeros(27, 8))
+        grid = torch.linspace(-12, 14, 2601)[:, None]
+        observed = core.observation.log_prob(
+            raw.repeat_interleave(len(grid), 0), ((grid - 1) / 2).repeat(27, 1)
+        ).reshape(27, -1)
+        exact = torch.logsumexp(observed + log_p[:, None], 0) - math.log(2)
+        yield near("integral of p(x)", 1.0, float(exact.exp().sum() * 0.01), 1e-3, "in the field's own units")
+        bound = core.log_prob({"x": grid[:, 0]})
+        yield at_most(
+            "largest excess of the bound over log p(x)", 1e-4, float((bound - exact).max()), "one of 27 terms"
+        )
+        terms = observed + log_p[:, None] - math.log(2)
+        gap = (terms - bound).abs().amin(0).max()
+        yield near("distance of the bound to the nearest term", 0.0, float(gap), 1e-3, "it is one of them")
+
+
+# --- VQ-VAE-2 --------------------------------------------------------------------------------------------
+
+
+def _textures(count: int) -> Tensor:
+    """Images (count, 1, 16, 16) in [-1, 1]: a smooth shade over all, and in each quarter one of four fine patterns."""
+    axis = torch.linspace(-1, 1, 16)
+    shade = torch.randn(count, 3) @ torch.stack(
+        [torch.ones(16, 16), axis.expand(16, 16), axis[:, None].expand(16, 16)]
+    ).flatten(1)
+    sign = torch.tensor([1.0, -1.0])
+    line, wide = sign.repeat(4), sign.repeat_interleave(2).repeat(2)
+    patterns = torch.stack(
+        [line.expand(8, 8), line[:, None].expand(8, 8), wide.expand(8, 8), wide[:, None].expand(8, 8)]
+    )
+    chosen = patterns[torch.randint(4, (count, 2, 2))].movedim(2, 3).reshape(count, 16, 16)
+    return (0.25 * shade.reshape(count, 16, 16) + 0.25 * chosen).clamp(-1, 1)[:, None]
+
+
+@check(
+    "vq-vae-2",
+    seconds=20.0,
+    broken_by=[
+        Mutation(
+            "the decoder looks past the coarse codes",
+            f"{CODES}:join",
+            lambda x, above: x if above is None else torch.cat([x, torch.zeros_like(above)], 1),
+        )
+    ],
+)
+def two_levels_beat_one_at_equal_bits() -> Iterator[Finding]:
+    """Each level's zeroing costs, and two grids of few codes draw images better than one grid of as many bits."""
+    torch.set_num_threads(1)
+    fields = {"image": image(1, 16, 16)}
+    data, test = {"image": _textures(1024)}, {"image": _textures(256)}
+    errors: dict[str, float] = {}
+    bits = {}
+    for levels, codes in ((1, 32), (2, 16)):
+        core = Quantised(
+            fields, levels=levels, codes=codes, halvings=2, width=16, blocks=1, code_width=4, decay=0.9, scale=0.1,
+            prior_width=16, prior_layers=1,
+        )  # fmt: skip
+        core.players = core.players[:1]
+        _learn(core, data, 250)
+        bits[levels] = core.bits
+        for name, without in {"": (), " without fine": (0,), " without coarse": (1,)}.items():
+            if levels == 2 or not without:
+                again = core.reconstruct(test, without)["image"]
+                errors[f"{levels}{name}"] = float((again - test["image"]).square().mean())
+    yield near(
+        "bits of one level less those of two", 0.0, bits[1] - bits[2], 1e-9, "16 places of 32, 16 + 4 of 16 codes"
+    )
+    yield at_most(
+        "MSE of two levels over that of one", 1.0, errors["2"] / errors["1"], "the coarse one pays for itself"
+    )
+    yield at_least("MSE without the fine level", 2.0, errors["2 without fine"] / errors["2"], "times that with it")
+    yield at_least("MSE without the coarse level", 2.0, errors["2 without coarse"] / errors["2"], "times that with it")
+
+
+# --- NVAE ------------------------------------------------------------------------------------------------
+
+
+@check(
+    "nvae",
+    seconds=1.0,
+    broken_by=[
+        Mutation(
+            "the stretch's logarithm is added",
+            f"{NVAE}:residual_kl",
+            lambda shift, stretch, scale: 0.5 * ((shift / scale.exp()) ** 2 + (2 * stretch).expm1()) + stretch,
+        ),
+        Mutation(
+            "the shift is not measured by the prior's scale",
+            f"{NVAE}:residual_kl",
+            lambda shift, stretch, scale: 0.5 * (shift**2 + (2 * stretch).expm1()) - stretch,
+        ),
+        Mutation(
+            "densities forget their scale",
+            "sozai.generators.objectives.elbo:gaussian_log_prob",
+            make=lambda density: lambda z, mean=0.0, scale=0.0: density(z, mean, scale) + scale,
+        ),
+    ],
+)
+def the_residual_posterior_has_its_divergence() -> Iterator[Finding]:
+    """Eq. 2 is torch's KL; it is 0 for no shift and no stretch; in the network, its draws cost it on average."""
+    mean, scale, shift, stretch = torch.randn(4, 1000, dtype=torch.float64)
+    normal = torch.distributions.Normal
+    expected = torch.distributions.kl_divergence(
+        normal(mean + shift, (scale + stretch).exp()), normal(mean, scale.exp())
+    )
+    gap = (hierarchical.residual_kl(shift, stretch, scale) - expected).abs() / (1 + expected)
+    yield near("residual KL against torch.distributions", 0.0, float(gap.max()), 1e-12, "double precision")
+    zero = hierarchical.residual_kl(torch.zeros(()), torch.zeros(()), torch.tensor(0.7))
+    yield near("residual KL at (0, 1)", 0.0, float(zero), 0.0, "exactly")
+
+    core = Hierarchical({"x": number(2)}, groups=3, width=8, latent=2, scale=0.3).eval()
+    x = torch.randn(1, 2).expand(3000, 2)
+    with torch.no_grad():
+        for group in core.groups:
+            group.posterior[-1].bias.copy_(0.5 * torch.randn_like(group.posterior[-1].bias))
+        _, steps = core.infer(x, {})
+        for index, step in enumerate(steps):
+            difference = step.kl + step.log_ratio
+            error = float(difference.std() / math.sqrt(len(x)))
+            yield near(
+                f"KL of group {index + 1} less log q - log p of its draws", 0.0, float(difference.mean()), 4 * error,
+                "four standard errors",
+            )  # fmt: skip
+        for group in core.groups:
+            group.posterior[-1].weight.zero_()
+            group.posterior[-1].bias.zero_()
+        _, steps = core.infer(x, {})
+        cost = max(float(step.kl.abs().max() + step.log_ratio.abs().max()) for step in steps)
+        yield near("cost of all groups where shift and stretch are zero", 0.0, cost, 1e-5, "the posterior is the prior")
+
+
+@check(
+    "nvae",
+    seconds=3.0,
+    broken_by=[
+        Mutation(
+            "the cost of the draws counts the wrong way",
+            f"{NVAE}:Group.infer",
+            make=lambda infer: (
+                lambda self, *args: (lambda step: step._replace(log_ratio=-step.log_ratio))(infer(self, *args))
+            ),
+        ),
+        Mutation(
+            "the bound leaves out a group",
+            f"{NVAE}:Group.infer",
+            make=lambda infer: (
+                lambda self, *args: (lambda step: step._replace(log_ratio=step.log_ratio * self.first))(
+                    infer(self, *args)
+                )
+            ),
+        ),
+        Mutation(
+            "the mean of weights is their sum",
+            "sozai.generators.objectives.elbo:importance_bound",
+            lambda log_weights: torch.logsumexp(log_weights, 0),
+        ),
+    ],
+)
+def the_hierarchy_bounds_its_likelihood() -> Iterator[Finding]:
+    """ELBO <= importance-weighted bounds, which rise with their draws to a density that integrates to one."""
+    core = Hierarchical({"x": number()}, groups=2, width=8, latent=2, tokens=1, scale=0.3)
+    rows = torch.cat([torch.randn(300) * 0.3 - 2, torch.randn(300) * 0.3 + 2])
+    _learn(core, {"x": rows}, 60)
+    grid = {"x": torch.linspace(-7, 7, 141)}
+    integrals = [float(core.log_prob(grid, samples).exp().sum() * 0.1) for samples in (1, 200)]
+    yield at_most("integral of exp(ELBO)", 1.0, integrals[0], "a lower bound")
+    yield near("integral of exp(bound of 200 draws)", 1.0, integrals[1], 0.04, "nearly log p; noise of the draws")
+    means = [float(core.log_prob({"x": rows[::3]}, samples).mean()) for samples in (1, 5, 50)]
+    yield holds("bounds of 1, 5, 50 draws rise", means[0] < means[1] < means[2], ", ".join(f"{m:.3f}" for m in means))
+    loss = float(core.held_out_loss({"x": rows})["loss"]) + float(core.codec.scale.log())
+    yield near("minus the loss in evaluation, data units", means[0], -loss, 0.15, "both the ELBO, by KL and by draws")
+
+
+@check(
+    "nvae",
+    seconds=4.0,
+    broken_by=[
+        Mutation(
+            "singular values are replaced by sums of squares",
+            f"{CELLS}:SpectralPenalty.forward",
+            lambda self, rounds=1: sum(weight.norm() for weight in self._weights),
+        ),
+        Mutation(
+            "the balance favours groups that cost nothing",
+            f"{NVAE}:balance",
+            lambda divergences, places: (1 / divergences.clamp(min=1e-3)) / (1 / divergences.clamp(min=1e-3)).mean(),
+        ),
+        Mutation(
+            "latents do not enter the way down",
+            f"{NVAE}:Group.forward",
+            make=lambda forward: lambda self, hidden, z: forward(self, hidden, 0 * z),
+        ),
+        Mutation(
+            "the posterior does not see the features",
+            f"{NVAE}:Group.infer",
+            make=lambda infer: lambda self, hidden, features, t: infer(self, hidden, 0 * features, t),
+        ),
+    ],
+)
+def all_groups_are_in_use() -> Iterator[Finding]:
+    """Penalty and balance are what they are called, and after a short training each group carries something of x."""
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 8, 3, groups=8), nn.Linear(6, 5))
+    net[1].weight.data.uniform_(-2, 2)
+    expected = [torch.linalg.matrix_norm(net[index].weight.flatten(1), 2) for index in (0, 3)]
+    expected += [net[1].weight.abs().max(), max(torch.linalg.vector_norm(kernel) for kernel in net[2].weight)]
+    penalty = SpectralPenalty(net)
+    value = penalty(300)
+    yield near("spectral penalty", float(sum(expected)), float(value), 1e-3, "against exact singular values")
+    value.backward()
+    left, _, right = torch.linalg.svd(net[3].weight, full_matrices=False)
+    gap = (net[3].weight.grad - torch.outer(left[:, 0], right[0])).abs().max()
+    yield near("its gradient", 0.0, float(gap), 0.02, "u v' of the first singular vectors; power iteration is slow")
+    weights = hierarchical.balance(torch.tensor([1.0, 4.0, 9.0]), torch.tensor([1.0, 1.0, 2.0]))
+    yield near("mean weight of the groups", 1.0, float(weights.mean()), 1e-5)
+    yield near("weight of the second group over the first's", 4.0, float(weights[1] / weights[0]), 0.01, "their KLs")
+    core = Hierarchical({"image": image(1, 8, 8)}, groups=1, width=16, latent=2, warm_up=60)
+    angle, side = 2 * math.pi * torch.rand(512, 1, 1, 1), torch.linspace(-1, 1, 8)
+    waves = torch.sin(3 * (side * angle.cos() + side[:, None] * angle.sin()) + 6 * torch.rand(512, 1, 1, 1))
+    _learn(core, {"image": waves}, 120)
+    active = core.active_units({"image": waves})
+    yield at_least("active units of the group that has fewest", 1, min(active), f"of {active} by group")
+
+
+# --- LSGM ------------------------------------------------------------------------------------------------
+
+
+def _corners(size: int) -> Tensor:
+    """Points (2 size, size) with the mean and covariance of N(0, 1): averages of quadratics over them are exact."""
+    axes = math.sqrt(size) * torch.eye(size, dtype=torch.float64)
+    return torch.cat([axes, -axes])
+
+
+def _mean_cross_entropy(denoiser: Denoiser, mean: Tensor, scale: Tensor, times: int = 3000) -> tuple[float, Tensor]:
+    """E_z,eps,t of LSGM's cross entropy for z ~ N(mean, scale^2), and its mean at each of the times.
+
+    Exact in z and eps for denoisers that are affine in z_t, by the midpoint rule in the times.
+    """
+    corners = _corners(len(mean))
+    z = (mean + scale * corners).repeat_interleave(len(corners), 0)
+    noise = corners.repeat(len(corners), 1)
+    even = (torch.arange(times, dtype=torch.float64) + 0.5) / times
+    t = latent.importance_times(denoiser.schedule, even)
+    with torch.no_grad():
+        values = latent.cross_entropy(
+            denoiser, z.repeat(times, 1), None, t.repeat_interleave(len(z)), noise.repeat(times, 1)
+        ).reshape(times, -1)
+    return float(values.mean()), values.mean(1)
+
+
+_LSGM_MUTATIONS = [
+    Mutation(
+        "times are not importance sampled, but weighted as if",
+        f"{LSGM}:importance_times",
+        lambda schedule, even: even**1.5,
+    ),
+    Mutation(
+        "the weight lacks 1 / (1 - sigma^2)",
+        f"{LSGM}:weight",
+        make=lambda weight: lambda schedule, t: weight(schedule, t) * schedule.alpha(t) ** 2,
+    ),
+    Mutation(
+        "half the cross entropy",
+        f"{LSGM}:weight",
+        make=lambda weight: lambda schedule, t: weight(schedule, t) / 2,
+    ),
+]
+
+
+@check(
+    "lsgm",
+    seconds=1.5,
+    broken_by=[
+        *_LSGM_MUTATIONS,
+        Mutation(
+            "the posterior's entropy is left out", f"{LSGM}:entropy", lambda schedule, log_scale: log_scale[:, 0] * 0
+        ),
+        Mutation(
+            "the normal's part of the score has the wrong sign",
+            f"{LSGM}:MixedScore.eps",
+            make=lambda eps: lambda self, x, t, condition=None: -eps(self, x, t, condition),
+        ),
+        Mutation(
+            "the scores are mixed the other way round",
+            f"{LSGM}:MixedScore.share",
+            make=lambda share: lambda self: 1 - share(self),
+        ),
+    ],
+)
+def without_mixing_it_is_the_vae() -> Iterator[Finding]:
+    """Where a = 0 the prior is N(0, 1), and cross entropy less entropy is the VAE's KL, whatever the schedule."""
+    mean, log_scale = torch.tensor([0.8, -1.5], dtype=torch.float64), torch.tensor([-1.2, -0.3], dtype=torch.float64)
+    for name in ("geometric", "linear"):
+        schedule = schedules.make(name)
+        prior = MixedScore(2, schedule, 16, 1).double()
+        prior.raw_share.data.fill_(-torch.inf)
+        start = torch.zeros(1, dtype=torch.float64)
+        alpha, sigma = schedule.alpha(start), schedule.sigma(start)
+        variance = alpha**2 * (2 * log_scale).exp() + sigma**2  # of z_0
+        expected = float(elbo.gaussian_kl(alpha * mean, variance.log() / 2).sum())
+        value, _ = _mean_cross_entropy(prior, mean, log_scale.exp())
+        rate = value - float(latent.entropy(schedule, log_scale[None])[0])
+        yield near(f"rate under the {name} schedule, nats", expected, rate, 1e-5, "quadrature over t, exact otherwise")
+        _, curve = _mean_cross_entropy(prior, torch.zeros(2, dtype=torch.float64), torch.ones(2, dtype=torch.float64))
+        yield at_most(
+            f"spread over t of the integrand for q = p, {name}", 1e-6, float(curve.std() / curve.mean().abs()),
+            "importance sampling leaves no variance (appendix B)",
+        )  # fmt: skip
+    core = LatentDiffusion({"x": number(3)}, latent=2, width=16, layers=1, prior_width=16, prior_layers=1, warm_up=0)
+    core.prior.raw_share.data.fill_(-torch.inf)
+    x = torch.randn(1, 3).expand(20_000, 3)
+    with torch.no_grad():
+        loss = core.eval().loss({"x": x})
+        posterior = core.posterior(x[:1], None)
+        kl = float(elbo.gaussian_kl(*posterior).sum())
+    yield near("rate of the core itself", kl, float(loss["rate"]), 0.05, "20,000 draws; sigma_0 is 0.005")
+
+
+@check("lsgm", seconds=1.5, broken_by=_LSGM_MUTATIONS)
+def cross_entropy_of_gaussians() -> Iterator[Finding]:
+    """For a prior whose score is known, N(m, S), denoising score matching gives the closed-form cross entropy."""
+    mean, scale = torch.tensor([0.4, -0.9], dtype=torch.float64), torch.tensor([0.5, 0.2], dtype=torch.float64)
+    centre = torch.tensor([0.5, -0.3], dtype=torch.float64)
+    covariance = torch.tensor([[0.6, 0.3], [0.3, 0.4]], dtype=torch.float64)
+    for name in ("geometric", "linear", "cosine"):
+        prior = mixture.gaussian(schedules.make(name), centre, covariance)
+        end = torch.ones(1, dtype=torch.float64)
+
+        def laws(t: Tensor, schedule: Any = prior.schedule) -> tuple[Any, Any]:
+            alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+            normal = torch.distributions.MultivariateNormal
+            q = normal(alpha * mean, torch.diag(alpha**2 * scale**2 + sigma**2))
+            return q, normal(alpha * centre, alpha**2 * covariance + sigma**2 * torch.eye(2, dtype=torch.float64))
+
+        q, p = laws(0 * end)
+        kl = torch.distributions.kl_divergence
+        expected = kl(q, p) + q.entropy()
+        q, p = laws(end)  # what is assumed at t = 1 is N(0, 1), where p is that almost
+        standard = torch.distributions.MultivariateNormal(torch.zeros(2).double(), torch.eye(2).double())
+        expected = expected + kl(q, standard) - kl(q, p)
+        value, _ = _mean_cross_entropy(prior, mean, scale)
+        yield near(
+            f"cross entropy, {name} schedule, nats", float(expected), value, 1e-4, "quadrature over t, exact otherwise"
+        )
+
+
+@check(
+    "lsgm",
+    seconds=6.0,
+    broken_by=[
+        Mutation("no score is mixed in", f"{LSGM}:MixedScore.share", lambda self: torch.zeros_like(self.raw_share)),
+        Mutation(
+            "the network does not learn",
+            f"{LSGM}:MixedScore.eps",
+            make=lambda eps: (
+                lambda self, x, t, condition=None: eps(self, x, t, condition).detach() + 0 * self.raw_share.sum()
+            ),
+        ),
+    ],
+)
+def the_prior_learns_the_latents() -> Iterator[Finding]:
+    """Trained on latents of a known law in two clusters, the cross entropy falls to its entropy, and draws match."""
+    law = mixture.Mixture(
+        schedules.make("geometric"), torch.tensor([[-1.5, 0.0], [1.5, 0.5]]), torch.tensor([0.09, 0.09])
+    )
+    core = LatentDiffusion({"x": number(2)}, latent=2, width=16, layers=1, prior_width=32, prior_layers=2)
+    optimizer = torch.optim.Adam(core.parameters_of("prior"), lr=5e-3)
+    steps = 500
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = 5e-3 * (1 - step / steps)
+        optimizer.zero_grad()
+        z = law.sample(256).float()
+        even = (torch.arange(256) + torch.rand(1)) / 256
+        latent.cross_entropy(core.prior, z, None, latent.importance_times(core.prior.schedule, even)).mean().backward()
+        nn.utils.clip_grad_norm_(core.parameters_of("prior"), 1.0)
+        optimizer.step()
+    with torch.no_grad():
+        z = law.sample(20_000).float()
+        even = (torch.arange(20_000) + 0.5) / 20_000
+        bound = latent.cross_entropy(core.prior, z, None, latent.importance_times(core.prior.schedule, even)).mean()
+        normal = -elbo.gaussian_log_prob(z).sum(1).mean()
+        entropy = law.entropy(20_000)
+        drawn = core.sampler.draw(core.prior, 2000)
+    yield at_most(
+        "excess of the cross entropy over the entropy, nats",
+        0.25,
+        float(bound) - entropy,
+        f"N(0, 1): {normal - entropy:.2f}",
+    )
+    yield near("share of draws in the right cluster", 0.5, float((drawn[:, 0] > 0).double().mean()), 0.08)
+    spread = drawn[drawn[:, 0] > 0].std(0)
+    yield near("deviation within it", 0.3, float(spread.mean()), 0.06, "of 1.5 in all")
+
+
+@check(
+    "lsgm",
+    seconds=0.2,
+    broken_by=[
+        Mutation(
+            "the prior's step also trains the encoder",
+            f"{LSGM}:LatentDiffusion.parameters_of",
+            lambda self, player: list(self.parameters()),
+        ),
+    ],
+)
+def players_keep_to_themselves() -> Iterator[Finding]:
+    """With one loss the encoder learns through the prior; with two players neither touches the other's weights."""
+    data = {"x": torch.randn(64, 3), "kind": torch.randint(2, (64,))}
+    fields: dict[str, Field] = {"x": number(3)}
+    settings: dict[str, Any] = {"latent": 2, "width": 16, "prior_width": 16}
+    core = LatentDiffusion(fields, {"kind": category(2)}, weighting="uniform", **settings)
+    vae, prior = ({id(p) for p in core.parameters_of(player)} for player in ("vae", "prior"))
+    yield holds("the players share no parameter", not vae & prior)
+    yield holds("together they have all", vae | prior == {id(p) for p in core.parameters()})
+    core.loss(data, "prior")["loss"].backward()
+    reached = {
+        name.split(".")[0] for name, p in core.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0
+    }
+    yield holds(
+        "the prior's loss reaches only the prior", reached <= {"prior", "prior_given"}, ", ".join(sorted(reached))
+    )
+    core.zero_grad()
+    core.loss(data, "vae")["loss"].backward()
+    reached = {
+        name.split(".")[0] for name, p in core.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0
+    }
+    yield holds(
+        "the VAE's reaches encoder, decoder and, through z, the score", {"encoder", "decoder", "prior"} <= reached
+    )
