@@ -58,6 +58,14 @@ class Field:
         if self.kind in ("categorical", "sequence") and self.categories < 1:
             raise UserError(f"a {self.kind} field needs its number of categories")
         object.__setattr__(self, "shape", tuple(int(length) for length in self.shape))
+        shapes = {"rotation": "(..., 3, 3)", "image": "(channels, height, width) or one more", "sequence": "(length,)"}
+        wrong = {
+            "rotation": self.shape[-2:] != (3, 3), "image": len(self.shape) not in (3, 4),
+            "sequence": len(self.shape) != 1,
+        }  # fmt: skip
+        if wrong.get(self.kind) or min(self.shape, default=1) < 1:
+            mend = f"use {shapes.get(self.kind, 'positive lengths')}"
+            raise UserError(f"a {self.kind} field cannot have the shape {self.shape}", mend=mend)
 
     @property
     def size(self) -> int:

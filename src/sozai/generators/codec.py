@@ -160,7 +160,7 @@ class VectorCodec(Codec):
         return (self._raw(batch) - self.mean) / self.scale
 
     def decode(self, x: Tensor) -> Batch:
-        """Fields from columns: the likeliest category, the nearest level, the nearest rotation."""
+        """Fields from columns: the likeliest category, an image's nearest level, a rotation by Gram-Schmidt."""
         raw = x * self.scale + self.mean
         batch: Batch = {}
         for name, field in self.fields.items():
@@ -172,8 +172,12 @@ class VectorCodec(Codec):
         """Minus the log of all standard deviations of number columns.
 
         Raises:
-            UserError: one-hot categories have no volume: their likelihood needs ``dequantise``.
+            UserError: one-hot categories have no volume: their likelihood needs ``dequantise``; angles and rotations
+                have more columns than degrees of freedom.
         """
+        round_about = next((n for n, field in self.fields.items() if field.kind in ("periodic", "rotation")), None)
+        if round_about is not None:
+            raise UserError("angles and rotations as columns have no density", f"field '{round_about}'")
         if any(span.kind == "choice" for span in self.spans):
             raise UserError("one-hot categories have no density", "likelihood", "use a codec that dequantises")
         return -self.scale.log().sum()
@@ -216,7 +220,7 @@ def _decode(field: Field, pieces: list[Tensor], dequantise: bool) -> Tensor:
     rows = len(pieces[0])
     if field.discrete:
         if dequantise:
-            return pieces[0].floor().long().clamp(0, field.categories - 1).reshape(rows, *field.shape)
+            return pieces[0].floor().clamp(0, field.categories - 1).long().reshape(rows, *field.shape)
         return torch.stack([piece.argmax(1) for piece in pieces], 1).reshape(rows, *field.shape)
     if field.kind == "periodic":
         cosine, sine = pieces[0].chunk(2, 1)
@@ -224,11 +228,20 @@ def _decode(field: Field, pieces: list[Tensor], dequantise: bool) -> Tensor:
     if field.kind == "rotation":
         return orthogonal(pieces[0].reshape(rows, *field.shape[:-1], 2))
     values = pieces[0].reshape(rows, *field.shape)
-    return values.clamp(-1, 1) if field.kind == "image" else values
+    if field.kind != "image":
+        return values
+    values, last = values.clamp(-1, 1), field.levels - 1
+    return ((values + 1) / 2 * last).round() / last * 2 - 1 if field.levels else values
 
 
 def orthogonal(columns: Tensor) -> Tensor:
     """Rotation matrices ``(..., 3, 3)`` from two columns ``(..., 3, 2)`` by Gram-Schmidt (arXiv 1812.07035)."""
-    first = F.normalize(columns[..., 0], dim=-1)
-    second = F.normalize(columns[..., 1] - (first * columns[..., 1]).sum(-1, keepdim=True) * first, dim=-1)
+    columns = columns / columns.abs().amax(-2, keepdim=True).clamp(min=1e-12)
+    axes = torch.eye(3, device=columns.device, dtype=columns.dtype)
+    first, second = columns[..., 0], columns[..., 1]
+    first = F.normalize(torch.where(first.norm(dim=-1, keepdim=True) > 1e-6, first, axes[0]), dim=-1)
+    second = second - (first * second).sum(-1, keepdim=True) * first
+    aside = axes[first.abs().argmin(-1)]  # parallel columns say nothing of the second axis: any will do
+    second = F.normalize(torch.where(second.norm(dim=-1, keepdim=True) > 1e-4, second, aside), dim=-1)
+    second = F.normalize(second - (first * second).sum(-1, keepdim=True) * first, dim=-1)
     return torch.stack([first, second, torch.linalg.cross(first, second)], -1)

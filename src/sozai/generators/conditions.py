@@ -11,11 +11,22 @@ from sozai.generators.tensors import Batch, rows_of
 
 
 def complete(batch: Batch, conditions: Fields, rows: int, device: torch.device | str) -> Batch:
-    """The condition entries of a batch on ``device``; those it lacks are NaN, or -1 for categories: not given."""
+    """The condition entries of a batch on ``device``; those it lacks are NaN, or -1 for categories: not given.
+
+    Raises:
+        UserError: an entry has another number of rows or shape, or a category that does not exist.
+    """
     full: Batch = {}
     for name, field in conditions.items():
         if name in batch:
-            full[name] = batch[name].to(device)
+            values = batch[name].to(device)
+            if tuple(values.shape) != (rows, *field.shape):
+                raise UserError(
+                    f"its shape is {tuple(values.shape)}, not {(rows, *field.shape)}", f"condition '{name}'"
+                )
+            if field.discrete and values.numel() and bool((values >= field.categories).any()):
+                raise UserError(f"a category lies outside 0 to {field.categories - 1}", f"condition '{name}'")
+            full[name] = values.long() if field.discrete else values.float()
         elif field.discrete:
             full[name] = torch.full((rows, *field.shape), -1, device=device)
         else:
@@ -66,6 +77,8 @@ class ConditionEncoder(nn.Module):
             if not field.discrete:
                 values = batch[name].reshape(len(batch[name]), -1).float()
                 values = values[~torch.isnan(values).any(1)]
+                if not len(values):  # nobody was given it
+                    continue
                 deviation = values.std(0, correction=0)
                 getattr(self, f"mean_{_key(name)}").copy_(values.mean(0))
                 getattr(self, f"scale_{_key(name)}").copy_(torch.where(deviation > 1e-8, deviation, 1.0))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sozai.errors import UserError
-from sozai.fields import MASK, Fields
+from sozai.fields import MASK, Field, Fields
 
 Batch = dict[str, Tensor]
 """Tensors by field name (shapes: see ``sozai.fields``), and ``"mask"`` where there are sites or sequences."""
@@ -27,7 +27,12 @@ def as_batch(values: Mapping[str, Any], fields: Fields) -> Batch:
     for name, field in fields.items():
         if name not in values:
             raise UserError(f"the data lacks the field '{name}'", "data", f"it holds {', '.join(values) or 'nothing'}")
-        tensor = torch.as_tensor(np.asarray(values[name]) if not isinstance(values[name], Tensor) else values[name])
+        try:
+            tensor = torch.as_tensor(values[name] if isinstance(values[name], Tensor) else np.asarray(values[name]))
+        except (TypeError, ValueError) as error:
+            raise UserError("it does not hold numbers only", f"field '{name}'", "encode text as categories") from error
+        if field.discrete and tensor.is_floating_point() and bool((tensor != tensor.round()).any()):
+            raise UserError("a category is not a whole number", f"field '{name}'")
         tensor = tensor.long() if field.discrete else tensor.float()
         rank = 1 + field.sites
         if tensor.dim() != rank + len(field.shape) or tuple(tensor.shape[rank:]) != field.shape:
@@ -46,13 +51,29 @@ def as_batch(values: Mapping[str, Any], fields: Fields) -> Batch:
             )
         if field.discrete and tensor.numel() and (tensor.amin() < 0 or tensor.amax() >= field.categories):
             raise UserError(f"a category lies outside 0 to {field.categories - 1}", f"field '{name}'")
-        batch[name] = tensor
+        batch[name] = _legal(name, tensor, field)
+    if MASK in fields:
+        raise UserError("no field may bear this name", f"field '{MASK}'", "give it another name")
     if MASK in values:
         batch[MASK] = torch.as_tensor(values[MASK]).bool()
     lengths = {name: len(tensor) for name, tensor in batch.items()}
     if len(set(lengths.values())) > 1:
         raise UserError(f"the fields differ in their number of rows: {lengths}", "data")
     return batch
+
+
+def _legal(name: str, tensor: Tensor, field: Field) -> Tensor:
+    """Periodic values wrapped; images and rotations refused where they are none (padding may be zeros)."""
+    if field.kind == "periodic":
+        return tensor % 1 % 1  # -1e-9 % 1 rounds up to 1
+    if field.kind == "image" and tensor.numel() and tensor.abs().amax() > 1 + 1e-4:
+        raise UserError("a pixel lies outside -1 to 1", f"field '{name}'", "scale its values")
+    if field.kind == "rotation" and tensor.numel():
+        error = (tensor.mT @ tensor - torch.eye(3)).abs().amax((-1, -2))
+        wrong = ((error > 1e-3) | (torch.linalg.det(tensor) < 0)) & tensor.flatten(-2).any(-1)
+        if bool((wrong if field.sites else wrong | ~tensor.flatten(-2).any(-1)).any()):
+            raise UserError("a matrix is not a rotation", f"field '{name}'", "orthogonalise it, determinant 1")
+    return tensor
 
 
 def rows_of(batch: Batch) -> int:

@@ -240,11 +240,16 @@ class Geodesic(Corruption):
         """The end of the geodesic from z along a tangent vector."""
         raise NotImplementedError
 
+    def size(self, sigma: Tensor) -> Tensor:
+        """``magnitude``, computed once for rows that share their sigma (all of them, while sampling)."""
+        distinct, owner = torch.unique(sigma, return_inverse=True)
+        return self.magnitude(distinct)[owner]
+
     def loss(self, prediction: Tensor, z0: Tensor, zt: Tensor, s: Tensor, t: Tensor, mask: Tensor) -> Tensor:
         """Denoising score matching, mean over components."""
         sigma = self.sigma(t)
         score = self.score(zt, z0, sigma)
-        target = self.project(score / spread(self.magnitude(sigma), score), mask)
+        target = self.project(score / spread(self.size(sigma), score), mask)
         return (prediction - target).square().mean(-1)
 
     def reverse(self, z: Tensor, prediction: Tensor, s: Tensor, t: Tensor) -> Tensor:
@@ -252,7 +257,7 @@ class Geodesic(Corruption):
         before, now = self.sigma(s), self.sigma(t)
         last = not bool((s > 0).any())
         length = now**2 if last else now**2 - before**2
-        step = spread(length * self.magnitude(now), prediction) * prediction
+        step = spread(length * self.size(now), prediction) * prediction
         if not last:
             step = step + spread(length.sqrt() * before / now, prediction) * torch.randn_like(prediction)
         return self.walk(z, step)
@@ -260,9 +265,9 @@ class Geodesic(Corruption):
     def correct(self, z: Tensor, prediction: Tensor, t: Tensor, ratio: float = 0.3) -> Tensor:
         """Corrector: a Langevin step of ``ratio`` times the noise."""
         sigma = self.sigma(t).clamp(max=self.most / 2)
-        size = (ratio * sigma) ** 2
-        drift = spread(size / 2 * self.magnitude(self.sigma(t)), prediction) * prediction
-        return self.walk(z, drift + spread(size.sqrt(), prediction) * torch.randn_like(prediction))
+        length = (ratio * sigma) ** 2
+        drift = spread(length / 2 * self.size(self.sigma(t)), prediction) * prediction
+        return self.walk(z, drift + spread(length.sqrt(), prediction) * torch.randn_like(prediction))
 
 
 def patch_of(spatial: tuple[int, ...]) -> int:

@@ -76,7 +76,8 @@ def angle_table(sigma: Tensor, points: int = 512) -> tuple[Tensor, Tensor]:
 
 def sample_angle(sigma: Tensor, count: int) -> Tensor:
     """``(batch, count)`` angles of IGSO(3), by the inverse of the distribution function."""
-    grid, weight = angle_table(sigma)
+    distinct, owner = torch.unique(sigma, return_inverse=True)
+    grid, weight = (part[owner] for part in angle_table(distinct))
     edges = weight.cumsum(1)
     level = torch.rand(len(sigma), count, device=sigma.device, dtype=sigma.dtype) * edges[:, -1:]
     cell = torch.searchsorted(edges, level).clamp(max=grid.shape[1] - 1)
