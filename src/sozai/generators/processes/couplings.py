@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -69,12 +70,14 @@ class Spline(MonotonicRQSTransform):
 def univariate(kind: str, bins: int = 8) -> tuple[Callable[..., Any], list[tuple[int, ...]]]:
     """What a coupling does to each number, as zuko wants it: constructor and shapes of its parameters.
 
-    ``"additive"``: x + t; ``"affine"``: x exp(s) + t with s bounded softly at log 1000; ``"spline"``.
+    ``"additive"``: x + t; ``"affine"``: x exp(s) + t with |s| softly below log 10, since where a table's rows
+    lie close together a freer s makes a row a little beside them impossible (worst held-out row of the concrete
+    table: 137 nats at 1,000, 65 at 10); ``"spline"``: slopes between 1/100 and 100.
     """
     kinds: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {
         "additive": (AdditiveTransform, [()]),
-        "affine": (MonotonicAffineTransform, [(), ()]),
-        "spline": (Spline, [(bins,), (bins,), (bins - 1,)]),
+        "affine": (partial(MonotonicAffineTransform, slope=0.1), [(), ()]),
+        "spline": (partial(Spline, slope=0.01), [(bins,), (bins,), (bins - 1,)]),
     }
     return kinds[kind]
 
@@ -139,7 +142,7 @@ class ConvNet(nn.Module):
         self.steer = nn.Linear(context, width) if context else None
         self.blocks = nn.ModuleList(
             nn.Sequential(
-                nn.GroupNorm(math.gcd(8, width), width), nn.SiLU(), conv(width, width, 3, padding=1),
+                nn.GroupNorm(1, width), nn.SiLU(), conv(width, width, 3, padding=1),
                 nn.SiLU(), conv(width, width, 1),
             )
             for _ in range(blocks)
@@ -203,29 +206,30 @@ class Split(Bijection):
         self.shape, self.leaving = shape, shape[0] // 2
         self.rest, self.prior = rest, prior
 
-    def expected(self, stays: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor] | None:
-        """Mean and log deviation of the leaving half."""
+    def expected(self, stays: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Mean and log deviation of the leaving half; 0 without a prior."""
         if self.prior is None:
-            return None
+            zero = torch.zeros_like(stays[:, : self.leaving])
+            return zero, zero
         mean, raw = self.prior(stays, context).chunk(2, 1)
         return mean, 3 * torch.tanh(raw / 3)
+
+    def standardise(self, leaves: Tensor, stays: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The leaving half as noise, and the log-determinant of that."""
+        mean, log_deviation = self.expected(stays, context)
+        return (leaves - mean) * (-log_deviation).exp(), -log_deviation.flatten(1).sum(1)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """z is flat: the leaving half, then the rest's."""
         leaves, stays = x[:, : self.leaving], x[:, self.leaving :]
-        z, log_det = self.rest(stays, context)
-        expected = self.expected(stays, context)
-        if expected is not None:
-            leaves = (leaves - expected[0]) * (-expected[1]).exp()
-            log_det = log_det - expected[1].flatten(1).sum(1)
-        return torch.cat([leaves.flatten(1), z.flatten(1)], 1), log_det
+        noise, log_det = self.standardise(leaves, stays, context)
+        z, log_det_rest = self.rest(stays, context)
+        return torch.cat([noise.flatten(1), z.flatten(1)], 1), log_det + log_det_rest
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """The rest first, since the prior needs it."""
         size = self.leaving * math.prod(self.shape[1:])
         leaves = z[:, :size].reshape(-1, self.leaving, *self.shape[1:])
         stays = self.rest.inverse(z[:, size:], context)
-        expected = self.expected(stays, context)
-        if expected is not None:
-            leaves = leaves * expected[1].exp() + expected[0]
-        return torch.cat([leaves, stays], 1)
+        mean, log_deviation = self.expected(stays, context)
+        return torch.cat([leaves * log_deviation.exp() + mean, stays], 1)
