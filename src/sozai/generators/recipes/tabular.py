@@ -18,7 +18,7 @@ RECIPES = [
         idea="A row becomes a small square image and a DCGAN learns it. Two more losses keep it useful and private:\n"
         "the moments of the critic's features may differ from the real ones by a chosen slack, and a classifier,\n"
         "trained on real rows to predict one column from the others, must agree with the generated rows.",
-        formula="L_G = L_GAN + max(0, |E f - E f'| - d) + max(0, |SD f - SD f'| - d) + E |l(x) - C(x)|, f of real, f' of new",
+        formula="L_G = L_GAN + max(0, |E f - E f'| - d) + max(0, |SD f - SD f'| - d) + E |l(x) - C(x)|",
         build=partial(TableGAN, rate=5e-4, betas=(0.5, 0.9), width=24),
         likelihood="none",
         serves=SERVES,
