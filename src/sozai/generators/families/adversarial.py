@@ -42,7 +42,7 @@ class Adversarial(Core):
         network: ``"mlp"``, ``"convolutional"`` (images), or ``"auto"``: convolutional where it can be.
         noise: columns of z; ``None``: 64 for convolutional networks, else as many as an encoding has, 2 to 32.
             More than the data has dimensions is harder to learn: it must then be squeezed out again.
-        width: of hidden layers; channels of the largest map of a convolutional network.
+        width: of hidden layers (by default 128), or channels of the largest map (32).
         layers: hidden layers of an MLP.
         normalisation: of convolutional networks, of generator and critic: ``"batch"``, ``"group"``, ...
         rate: learning rate of the generator; ``critic_rate`` that of the critic, by default the same.
@@ -62,7 +62,7 @@ class Adversarial(Core):
         pac: int = 1,
         network: str = "auto",
         noise: int | None = None,
-        width: int = 128,
+        width: int | None = None,
         layers: int = 3,
         normalisation: Sequence[str] = ("batch", "batch"),
         rate: float = 5e-4,
@@ -77,6 +77,7 @@ class Adversarial(Core):
         _one_of("lipschitz", lipschitz, LIPSCHITZ)
         _one_of("network", network, ("auto", "mlp", "convolutional"))
         self.convolutional = network == "convolutional" or (network == "auto" and convolvable(self.codec.event))
+        width = (32 if self.convolutional else 128) if width is None else width
         if noise is None:
             noise = 64 if self.convolutional else min(max(2, torch.Size(self.codec.event).numel()), 32)
         for name, value in {"critic_steps": critic_steps, "pac": pac, "noise": noise, "width": width}.items():

@@ -33,7 +33,7 @@ class CycleGAN(Core):
         conditions: none are taken.
         cycle: weight of the cycle's loss.
         pool: translations kept for the critics.
-        width: of hidden layers, or channels of the largest map.
+        width: of hidden layers (by default 64), or channels of the largest map (16).
         layers: hidden layers for vectors; residual blocks for images.
         rate, betas: see ``Player``.
         codec: of both fields together; the domains have codecs of their own.
@@ -52,7 +52,7 @@ class CycleGAN(Core):
         *,
         cycle: float = 10.0,
         pool: int = 50,
-        width: int = 64,
+        width: int | None = None,
         layers: int = 3,
         rate: float = 5e-4,
         betas: tuple[float, float] = (0.5, 0.999),
@@ -74,6 +74,7 @@ class CycleGAN(Core):
         self.codecs = nn.ModuleList(codec_for({name: field}) for name, field in self.fields.items())
         event = self.codecs[0].event
         convolutional = next(iter(kinds))[0] == "image" and convolvable(event)
+        width = (16 if convolutional else 64) if width is None else width
 
         def network(outputs: tuple[int, ...], activation: Any) -> nn.Module:
             return Dense(event, outputs, 0, width, layers, activation)
