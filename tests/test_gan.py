@@ -1,5 +1,9 @@
 """What the proofs of adversarial systems do not cover: fields, conditions, saved weights, bad settings."""
 
+import re
+import textwrap
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -132,10 +136,16 @@ def test_energy_distance_of_known_laws():
 @pytest.mark.parametrize(
     "settings",
     [
-        {"objective": "hinge"}, {"lipschitz": "soft"}, {"network": "unet"}, {"pac": 0}, {"noise": 0},
-        {"critic_steps": 0}, {"network": "convolutional"}, {"normalisation": ["layer", "none"], "network": "convolutional"},
+        {"objective": "hinge"},
+        {"lipschitz": "soft"},
+        {"network": "unet"},
+        {"pac": 0},
+        {"noise": 0},
+        {"critic_steps": 0},
+        {"network": "convolutional"},
+        {"normalisation": ["layer", "none"], "network": "convolutional"},
     ],
-)  # fmt: skip
+)
 def test_bad_settings(settings):
     with pytest.raises(UserError):
         Adversarial({"i": image(1, 5, 5)} if "normalisation" not in settings else {"i": image(1, 8, 8)}, **settings)
@@ -155,3 +165,16 @@ def test_bad_data():
     core = SYSTEMS["pacgan"].build({"x": number(2)}, width=8)
     with pytest.raises(UserError, match="pack"):
         core.loss(take({"x": torch.randn(4, 2)}, slice(1)))
+
+
+def test_the_example_in_the_docs_is_the_real_code():
+    root = Path(__file__).parents[1]
+    source = "".join(
+        textwrap.dedent(line)
+        for part in ("objectives/adversarial.py", "recipes/gan.py", "proofs/gan.py")
+        for line in (root / "src/sozai/generators" / part).read_text().splitlines()
+    )
+    blocks = re.findall(r"```python\n(.*?)```", (root / "docs/new-system.md").read_text(), re.S)
+    assert len(blocks) == 4
+    for block in blocks[:3]:
+        assert "".join(textwrap.dedent(line) for line in block.splitlines()) in source
