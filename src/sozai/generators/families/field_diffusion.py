@@ -30,7 +30,7 @@ from sozai.generators.core import Core, Likelihood, Player
 from sozai.generators.networks.fieldnet import FieldNet, Slot
 from sozai.generators.processes import corruption, discrete, gaussian, rotation, scaling, wrapped
 from sozai.generators.processes.corruption import Corruption
-from sozai.generators.tensors import Batch, rows_of, seeded
+from sozai.generators.tensors import Batch, rows_of, seeded, take
 
 MOST_SITES = 1024
 """The largest number of sites that is kept count of."""
@@ -104,7 +104,7 @@ class FieldDiffusion(Core):
             if field.kind == "rotation":
                 return rotation.RotationNoise(field)
             scaled = scalings[scale](field.size) if field.kind == "continuous" else None
-            return corruption.GaussianNoise(field, schedules[schedule](), predict, scaled)
+            return corruption.GaussianNoise(field, schedules[schedule](), predict, scaled, diffusion_steps)
 
         self.numbers = [n for n, f in self.fields.items() if f.kind == "continuous" and not f.sites]
         self.inner = {n: f for n, f in self.fields.items() if n not in self.numbers[1:]}
@@ -196,6 +196,22 @@ class FieldDiffusion(Core):
         with seeded(0):
             draws = [self.loss(batch) for _ in range(4)]
         return {name: torch.stack([draw[name] for draw in draws]).mean() for name in draws[0]}
+
+    @torch.no_grad()
+    def finish(self, batch: Batch) -> None:
+        """The best variance of each reverse step of the numbers, from at most 512 rows."""
+        if not any(isinstance(noise, corruption.GaussianNoise) for noise in self.noises):
+            return
+        batch = take(batch, torch.randperm(rows_of(batch), device=self.device)[:512])
+        rows, mask, z0 = rows_of(batch), self._mask(batch), self._encode(batch)
+        condition = self._condition(self.condition_of(batch), rows)
+        for k in range(1, self.steps + 1):
+            t = torch.full((rows,), k / self.steps, device=self.device)
+            zt = {name: noise.corrupt(z0[name], t) for name, noise in self._by_name()}
+            out = self.denoise(zt, t, condition, mask)
+            for name, noise in self._by_name():
+                if isinstance(noise, corruption.GaussianNoise):
+                    noise.learn_error(out[name], z0[name], zt[name], t, self._real(name, z0[name], mask))
 
     def _times(self, rows: int) -> tuple[Tensor, Tensor]:
         """Times k / T and the step before, spread evenly over the rows: less variance."""

@@ -121,15 +121,24 @@ class GaussianNoise(Corruption):
         predict: ``"noise"`` (arXiv 2006.11239) or ``"velocity"`` v = alpha eps - sigma x_0 (arXiv 2202.00512),
             which stays well-behaved where there is only noise.
         scaling: of the values; images, already in [-1, 1], have none.
+        steps: T.
+
+    The variance of a reverse step is the best for the fitted network (Analytic-DPM, arXiv 2201.06503): the posterior's
+    and that of what the network does not know of the data, ``error[k]``, once ``learn_error`` has found it.
     """
 
     low: Tensor
     high: Tensor
+    error: Tensor
 
-    def __init__(self, field: Field, schedule: Schedule, predict: str = "velocity", scaling: Scaling | None = None):
+    def __init__(
+        self, field: Field, schedule: Schedule, predict: str = "velocity", scaling: Scaling | None = None,
+        steps: int = 100,
+    ):  # fmt: skip
         super().__init__(field)
-        self.schedule, self.predict, self.scaling = schedule, predict, scaling
+        self.schedule, self.predict, self.scaling, self.steps = schedule, predict, scaling, steps
         self.inputs = self.outputs = self.unit
+        self.register_buffer("error", torch.zeros(steps + 1, self.unit))
         self.register_buffer("low", torch.full((self.unit,), -1.0))
         self.register_buffer("high", torch.full((self.unit,), 1.0))
 
@@ -177,23 +186,34 @@ class GaussianNoise(Corruption):
     def estimate(self, z: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
         """Expected data given z_t."""
         alpha, sigma = spread(self.schedule.alpha(t), z), spread(self.schedule.sigma(t), z)
-        if self.predict == "noise":
-            return (z - sigma * prediction) / alpha
-        return alpha * z - sigma * prediction
+        data = (z - sigma * prediction) / alpha if self.predict == "noise" else alpha * z - sigma * prediction
+        return data.clamp(self.low, self.high)
+
+    def learn_error(self, prediction: Tensor, z0: Tensor, zt: Tensor, t: Tensor, mask: Tensor) -> None:
+        """Mean squared error of the estimate at t (the same for all rows)."""
+        self.error[self.index(t[:1])] = (self.estimate(zt, prediction, t) - z0)[mask].square().mean(0)
+
+    def index(self, t: Tensor) -> Tensor:
+        """The step k of a time."""
+        return (t * self.steps).round().long()
 
     def reverse(self, z: Tensor, prediction: Tensor, s: Tensor, t: Tensor) -> Tensor:
-        """Ancestral, with the posterior's variance; the last step returns the estimate itself."""
-        data = self.estimate(z, prediction, t).clamp(self.low, self.high)
+        """Ancestral; the last step returns the estimate itself."""
+        data = self.estimate(z, prediction, t)
         if not bool((s > 0).any()):
             return data
         of_z, of_data, variance = (spread(c, z) for c in gaussian.posterior(self.schedule, s, t))
+        variance = variance + of_data**2 * self.error[self.index(t)][:, None]
         return of_z * z + of_data * data + variance.sqrt() * torch.randn_like(z)
 
     def divergence(self, prediction: Tensor, z0: Tensor, zt: Tensor, s: Tensor, t: Tensor) -> Tensor:
-        """Half the fall of the signal-to-noise ratio times the squared error (arXiv 2107.00630, eq. 13)."""
-        error = (self.estimate(zt, prediction, t) - z0).square().sum(-1)
-        fall = self.schedule.log_snr(s).exp() - self.schedule.log_snr(t).exp()
-        return 0.5 * spread(fall, error) * error
+        """With the fall of the signal-to-noise ratio f = SNR_s - SNR_t, error e and its expected size m, a column's
+        (log(1 + f m) + (1 + f e) / (1 + f m) - 1) / 2; without m, f e / 2 (arXiv 2107.00630, eq. 13).
+        """
+        fall = spread(self.schedule.log_snr(s).exp() - self.schedule.log_snr(t).exp(), zt)
+        known = fall * self.error[self.index(t)][:, None]
+        error = fall * (self.estimate(zt, prediction, t) - z0).square()
+        return 0.5 * (known.log1p() + (error - known) / (1 + known)).sum(-1)
 
     def ends(self, z0: Tensor) -> Tensor:
         """At t = 1 against the standard normal; at t = 0 the data are read off z_0 within its noise."""

@@ -45,9 +45,9 @@ class Scaling(nn.Module):
 class QuantileScaling(Scaling):
     """Maps each column's empirical distribution onto the standard normal, piecewise linearly between quantiles.
 
-    Repeated values (the zeros of an ingredient that most mixes lack) occupy an interval of ranks: they are sent to
-    its middle, and all of it is sent back to them, so that a generator makes exact zeros. What comes back stays
-    within the training data's range.
+    Repeated values (the zeros of an ingredient that most mixes lack) occupy an interval of ranks: they are spread
+    over it at random, and all of it is sent back to them, so that a generator makes exact zeros, as often as the data
+    have them. What comes back stays within the training data's range.
 
     Args:
         points: number of quantiles.
@@ -73,7 +73,8 @@ class QuantileScaling(Scaling):
         """The normal quantile of each value's rank."""
         flat = x.reshape(-1, x.shape[-1]).T.contiguous()
         knots = self.quantiles.T.contiguous()
-        rank = (self._rank(knots, flat, right=False) + self._rank(knots, flat, right=True)) / 2
+        low, high = self._rank(knots, flat, right=False), self._rank(knots, flat, right=True)
+        rank = low + (high - low) * torch.rand_like(low)
         edge = 0.5 / len(self.quantiles)
         return (math.sqrt(2) * torch.erfinv((1 - 2 * edge) * (2 * rank - 1))).T.reshape(x.shape)
 

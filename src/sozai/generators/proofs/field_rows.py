@@ -22,7 +22,7 @@ from sozai.generators.proofs.proof import Finding, Mutation, at_most, check, nea
     seconds=0.1,
     broken_by=[
         Mutation(
-            "repeated values are not sent to the middle of their ranks",
+            "repeated values are all sent to the least of their ranks",
             "sozai.generators.processes.scaling:QuantileScaling._rank",
             make=lambda rank: lambda knots, values, right: rank(knots, values, False),
         ),
@@ -46,12 +46,9 @@ def rows_of_numbers_and_categories() -> Iterator[Finding]:
     scaled = scaling(skewed)
     yield at_most("round trip of numbers, most of them repeated", 2e-3, float((scaling.inverse(scaled) - skewed).abs()
                   .max()), "float32 at values to 20")  # fmt: skip
-    middle = float(torch.special.ndtri(torch.tensor(0.2)))
-    yield near("where 40% zeros are sent to", middle, float(scaled[0]), 0.02, "201 quantiles")
-    rest = scaled[400:].sort(0).values[:, 0]
-    ideal = torch.special.ndtri(0.4 + 0.6 * (torch.arange(600) + 0.5) / 600)
-    yield at_most("encoded quantiles against the normal's", 0.08, float((rest - ideal)[20:-20].abs().max()),
-                  "201 quantiles")  # fmt: skip
+    ideal = torch.special.ndtri((torch.arange(1000) + 0.5) / 1000)
+    error = (scaled[:, 0].sort().values - ideal)[20:-20].abs().max()
+    yield at_most("encoded quantiles against the normal's", 0.2, float(error), "201 quantiles, zeros spread at random")
     core = build("tabddpm", {"a": number(), "b": number(), "c": category(3)}, diffusion_steps=100, width=64, layers=2)
     noise = core.noises[1]
     assert isinstance(noise, Categories)
@@ -101,7 +98,7 @@ def trained_on_a_mixed_table() -> Iterator[Finding]:
     centre = torch.tensor([-4.0, 0.0, 4.0])[kind]
     first = centre + 0.5 * torch.randn(3000)
     rows = {"a": first, "b": (0.5 * first + 0.3 * torch.randn(3000)).clamp(min=0), "c": kind}
-    fit(core, rows, 1000)
+    fit(core, rows, 600)
     new = core.sample(2000)
     share = torch.bincount(new["c"], minlength=3) / 2000
     yield at_most("shares of categories", 0.06, float((share - torch.tensor([0.2, 0.5, 0.3])).abs().max()),

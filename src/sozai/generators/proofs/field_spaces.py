@@ -280,7 +280,7 @@ def all_fields_at_once() -> Iterator[Finding]:
         "word": sequence(3, 2),
     }  # fmt: skip
     core = build("field-diffusion", fields, width=64, layers=2, diffusion_steps=50)
-    fit(core, data, 800, 128)
+    fit(core, data, 500, 128)
     new = core.sample(1000)
     side = new["kind"]
     yield near(
@@ -329,7 +329,7 @@ def small_crystals() -> Iterator[Finding]:
         "species": Field("categorical", (), 3, sites=True),
     }  # fmt: skip
     core = build("field-diffusion", fields, width=64, layers=2, diffusion_steps=50)
-    fit(core, data, 800, 128)
+    fit(core, data, 500, 128)
     new = core.sample(800)
     two = new[MASK].sum(1) == 2
     yield near("share of pairs", 0.6, float(two.float().mean()), 0.07, "4 sd of 800 draws")

@@ -30,3 +30,4 @@ def fit(core: FieldDiffusion, batch: Batch, steps: int, rows: int = 128) -> None
         optimizer.step()
         fall.step()
     core.eval()
+    core.finish(batch)

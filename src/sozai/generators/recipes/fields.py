@@ -45,8 +45,6 @@ RECIPES = [
             cross_entropy=0.0,
             predict="noise",
             scale="quantile",
-            diffusion_steps=1000,
-            width=256,
         ),
         likelihood="none",
         serves=("continuous", "categorical"),
