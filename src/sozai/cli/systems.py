@@ -42,19 +42,31 @@ def systems(
     emit([_card(each) for each in chosen], as_json, lambda console: _table(console, chosen))
 
 
+LETTERS = {"continuous": "n", "categorical": "c", "periodic": "p", "rotation": "r", "image": "i", "sequence": "s"}
+"""Short for a kind of field; ``sites`` is S."""
+
+
 def _table(console: Console, chosen: list[Recipe]) -> None:
     from rich.table import Table
 
-    table = Table(box=None, header_style="bold")
-    for heading in ("system", "family", "likelihood", "serves", "given", "cost", "paper"):
-        table.add_column(heading)
+    rows = [("system", "family", "likelihood", "serves", "given", "cost", "arXiv")]
     for each in chosen:
-        table.add_row(
-            each.name, each.family, each.likelihood, " ".join(each.serves), "yes" if each.conditional else "no",
-            each.cost, each.paper,
-        )  # fmt: skip
+        serves = "".join(letter if kind in each.serves else "·" for kind, letter in {**LETTERS, "sites": "S"}.items())
+        number = each.paper.rpartition("arXiv ")[2].split()[0].rstrip(",;") if "arXiv" in each.paper else ""
+        given = "yes" if each.conditional else "no"
+        rows.append((each.name, each.family, each.likelihood, serves, given, each.cost, number))
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading, *cells in zip(*rows, strict=True):
+        table.add_column(heading, no_wrap=True, min_width=max(map(len, (heading, *cells))))
+    table.add_column("what", no_wrap=True, overflow="ellipsis")
+    for row, each in zip(rows[1:], chosen, strict=True):
+        table.add_row(*row, each.title)
     console.print(table)
-    console.print("\nExplain one: sozai systems NAME. Prove it: sozai prove NAME.")
+    console.print(
+        "\nserves: numbers, categories, periodic values, rotations, images, sequences, Sites; given: takes "
+        "conditions; cost: of training on about 1,000 rows with 2 cores.\n"
+        "Explain one: sozai systems NAME. Prove it: sozai prove NAME."
+    )
 
 
 def explain(recipe: Recipe, as_json: bool) -> None:
