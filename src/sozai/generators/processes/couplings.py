@@ -120,7 +120,7 @@ def vector_coupling(
     return Zuko(lazy)
 
 
-def shrink(last: nn.Module, by: float = 0.01) -> None:
+def shrink(last: nn.Module, by: float = 0.1) -> None:
     """Make a network's last layer small, so that a deep flow starts near the identity."""
     with torch.no_grad():
         last.weight.mul_(by)  # type: ignore[operator, union-attr]

@@ -245,7 +245,7 @@ def masked_network_is_autoregressive() -> Iterator[Finding]:
         yield at_most(f"layer {turn + 1}: above the diagonal", 0.0, worst(jacobian.triu(1)), "masked: exactly zero")
         below = jacobian[torch.ones(5, 5).tril(-1).bool()]
         yield at_least(f"layer {turn + 1}: below it", 1e-12, float(below.abs().amin()), "each depends on all before")
-    yield at_least("log det depends on the data", 1e-2, float(core.bijection(x)[1].std()))
+    yield at_least("log det depends on the data", 1e-2, float(core.bijection(x)[1].detach().std()))
     yield from bijective(core, x)
 
 
@@ -420,11 +420,12 @@ def hutchinson_trace_is_unbiased() -> Iterator[Finding]:
 
 
 def mixture(count: int) -> tuple[Tensor, Tensor]:
-    """Draws (count, 2) from four normals and their exact log-density."""
-    centres = 1.5 * torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
-    x = centres[torch.randint(4, (count,))] + 0.5 * torch.randn(count, 2)
+    """Draws (count, 2) from three normals in a triangle, and their exact log-density."""
+    angle = 2 * math.pi / 3 * torch.arange(3)
+    centres = 1.5 * torch.stack([angle.cos(), angle.sin()], 1)
+    x = centres[torch.randint(3, (count,))] + 0.5 * torch.randn(count, 2)
     parts = -((x[:, None] - centres) ** 2).sum(-1) / (2 * 0.25) - math.log(2 * math.pi * 0.25)
-    return x, parts.logsumexp(1) - math.log(4)
+    return x, parts.logsumexp(1) - math.log(3)
 
 
 def fitted(name: str, steps: int, rate: float = 5e-3, **settings: Any) -> flow.Flow:
@@ -482,7 +483,7 @@ def densities_have_mass_one() -> Iterator[Finding]:
 
 @check(
     "nice", "realnvp", "glow", "maf", "spline-flow", "cnf", "ffjord",
-    seconds=60,
+    seconds=35,
     broken_by=[
         Mutation(
             "the log determinant is left out of the loss",
@@ -496,9 +497,12 @@ def likelihood_reaches_the_entropy() -> Iterator[Finding]:
     with torch.random.fork_rng():
         torch.manual_seed(1)
         x, exact = mixture(4000)
-    within = {"nice": 0.15, "realnvp": 0.12, "glow": 0.12, "maf": 0.12, "spline-flow": 0.05, "cnf": 0.15, "ffjord": 0.2}
-    for name, bound in within.items():
-        core = fitted(name, 150 if name in ("cnf", "ffjord") else 400, width=48)
+    within = {  # steps, rate, nats
+        "nice": (300, 5e-3, 0.3), "realnvp": (300, 5e-3, 0.12), "glow": (300, 5e-3, 0.12), "maf": (300, 5e-3, 0.2),
+        "spline-flow": (200, 5e-3, 0.04), "cnf": (100, 1e-2, 0.08), "ffjord": (100, 1e-2, 0.08),
+    }  # fmt: skip
+    for name, (steps, rate, bound) in within.items():
+        core = fitted(name, steps, rate, width=48)
         gap = float((exact - core.log_prob({"x": x})).mean())
-        yield at_most(f"{name}: nats short of the exact log-likelihood", bound, gap, "a few hundred steps")
-        yield at_least(f"{name}: nats short (not beyond it)", -0.03, gap, "a density of mass 1 cannot win")
+        yield at_most(f"{name}: nats short of the exact log-likelihood", bound, gap, "twice what seed 0 gives")
+        yield at_least(f"{name}: nats short (not beyond it)", -0.02, gap, "a density of mass 1 cannot win")
