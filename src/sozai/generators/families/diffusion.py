@@ -30,6 +30,7 @@ from sozai.generators.processes.gaussian import spread
 from sozai.generators.samplers import catalog, ode
 from sozai.generators.samplers import guidance as guiding
 from sozai.generators.samplers.base import Sampler
+from sozai.generators.samplers.completion import Completion
 from sozai.generators.tensors import Batch, rows_of
 
 OBJECTIVES = ("simple", "hybrid", "vlb", "continuous", "likelihood", "velocity")
@@ -208,7 +209,8 @@ class GaussianDiffusion(Core, denoising.LearningDenoiser):
             steps: of the sampler.
             guidance: w of classifier-free guidance.
             project: a rule on the codec's tensor, see ``samplers.guidance`` and ``in_units``.
-            known: fields of these rows that are given and stay (completion), ``count`` rows each.
+            known: fields of these rows that are given and stay, ``count`` rows each; the rest is completed by
+                particles (``samplers.completion``), or with ``sampler`` by mere replacement.
         """
         if options:
             raise UserError(f"there is no option '{next(iter(options))}'", "sample")
@@ -224,7 +226,12 @@ class GaussianDiffusion(Core, denoising.LearningDenoiser):
                 assert nothing is not None
                 denoiser = guiding.ClassifierFree(denoiser, nothing[0], guidance)
             if known:
-                denoiser = guiding.Known(denoiser, *self._known(known, count))
+                values, which = self._known(known, count)
+                if sampler is None:
+                    sampler = Completion(values, which)
+                    sampler.low, sampler.high = self.sampler.low, self.sampler.high
+                else:
+                    denoiser = guiding.Known(denoiser, values, which)
             if project is not None:
                 denoiser = guiding.Projected(denoiser, project)
             x = (sampler or self.sampler).draw(denoiser, count, condition, steps)

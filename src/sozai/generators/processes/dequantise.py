@@ -58,13 +58,12 @@ class Dequantiser(nn.Module):
         seen = torch.where(self.discrete, start + (level + 0.5) * width, x)
         uniform = torch.rand_like(x).clamp(1e-6, 1 - 1e-6)
         hidden = torch.logit(uniform)
-        log_q = F.logsigmoid(hidden) + F.logsigmoid(-hidden)
+        log_q = log_logistic(hidden)
         for kept, coupling in zip(self.turns, self.couplings, strict=True):
-            scale, shift = coupling(torch.cat([seen, hidden * kept], 1)).chunk(2, 1)
-            scale = torch.where(kept, 0.0, 2 * torch.tanh(scale / 2))
-            hidden = hidden * scale.exp() + torch.where(kept, 0.0, shift)
+            raw = coupling(torch.cat([seen, torch.where(self.discrete & kept, hidden, 0.0)], 1))
+            hidden, scale = coupled(hidden, kept, raw)
             log_q = log_q - scale
-        log_q = torch.where(self.discrete, log_q - F.logsigmoid(hidden) - F.logsigmoid(-hidden), 0.0)
+        log_q = torch.where(self.discrete, log_q - log_logistic(hidden), 0.0)
         placed = start + (level + torch.sigmoid(hidden).clamp(1e-6, 1 - 1e-6)) * width
         return torch.where(self.discrete, placed, x), log_q.flatten(1).sum(1)
 
@@ -75,3 +74,15 @@ def field_of(codec: Codec, name: str) -> Field:
         return codec.field
     assert isinstance(codec, VectorCodec)  # the two that ``codec_for`` makes
     return codec.fields[name]
+
+
+def coupled(hidden: Tensor, kept: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
+    """Entries that are not kept scaled and shifted by a network's output; also the log of the scale, elementwise."""
+    scale, shift = raw.chunk(2, 1)
+    scale = torch.where(kept, 0.0, 2 * torch.tanh(scale / 2))
+    return hidden * scale.exp() + torch.where(kept, 0.0, shift), scale
+
+
+def log_logistic(x: Tensor) -> Tensor:
+    """Log-density of the standard logistic distribution, which is the slope of the sigmoid."""
+    return F.logsigmoid(x) + F.logsigmoid(-x)
