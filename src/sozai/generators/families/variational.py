@@ -37,13 +37,14 @@ class Affine(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, condition: int = 0):
         super().__init__()
-        self.map, self.steer = nn.Linear(inputs, outputs), nn.Linear(condition, outputs, bias=False)
+        self.map = nn.Linear(inputs, outputs)
+        self.steer = nn.Linear(condition, outputs, bias=False) if condition else None
 
     def forward(
         self, x: Tensor, time: Tensor | None = None, condition: Tensor | None = None, mask: Tensor | None = None
     ) -> Tensor:
-        """x (batch, inputs), condition (batch, width); time and mask are not looked at."""
-        return self.map(x) if condition is None else self.map(x) + self.steer(condition)
+        """x (batch, inputs), condition (batch, condition); time and mask are not looked at."""
+        return self.map(x) if self.steer is None else self.map(x) + self.steer(condition)
 
 
 class Flat(nn.Module):
