@@ -68,7 +68,7 @@ def exact_residual(denoiser: Mixture, grid: int, count: int = 2000) -> Tensor:
 
 @check(
     "ddim",
-    seconds=0.5,
+    seconds=0.2,
     broken_by=[
         Mutation("eta is ignored", f"{ddim.__name__}:deviation", make=lambda f: lambda *a: 0 * f(*a)),
         Mutation(
@@ -159,7 +159,7 @@ def _greedy(table: Tensor, steps: int) -> tuple[Tensor, Tensor]:
 
 @check(
     "dp",
-    seconds=1.5,
+    seconds=1.0,
     broken_by=[
         Mutation("greedy instead of dynamic programming", f"{paths.__name__}:shortest", _greedy),
         Mutation(
@@ -184,7 +184,8 @@ def best_paths() -> Iterator[Finding]:
         times = torch.tensor([s, t], dtype=torch.float64)
         residual = denoiser.mse(times[1:], 5000) * torch.exp(denoiser.schedule.log_snr(times[1:])) / 2
         for variance in ("beta~", "beta", "analytic"):
-            cost = float(paths.step_cost(*denoiser.schedule.log_snr(times), residual, variance))
+            low, high = denoiser.schedule.log_snr(times)
+            cost = float(paths.step_cost(low, high, residual, variance))
             direct = sampled_step_cost(denoiser, s, t, variance)
             yield near(f"KL of the step {t} to {s}, {variance}", direct, cost, 0.05 * abs(direct), "Monte Carlo noise")
     small = paths.costs(denoiser.schedule, exact_residual(denoiser, 8))
@@ -209,7 +210,7 @@ def best_paths() -> Iterator[Finding]:
     path = sampler.times(denoiser, 10)
     fitted = paths.bound(table, (path * grid).round().long(), 2)
     yield near("bound of the path found from 1,000 rows, K = 10", 2 * float(totals[9]), fitted, 0.3, "sampling noise")
-    yield holds("it falls from 1 to 0", bool((path.diff() < 0).all()) and path[0] == 1 and path[-1] == 0)
+    yield holds("it falls from 1 to 0", bool((path.diff() < 0).all() and path[0] == 1 and path[-1] == 0))
 
 
 # --- Analytic-DPM -----------------------------------------------------------------------------------------------
@@ -217,7 +218,7 @@ def best_paths() -> Iterator[Finding]:
 
 @check(
     "analytic-dpm",
-    seconds=1.0,
+    seconds=1.2,
     broken_by=[
         Mutation(
             "beta~ alone: the error of x_0 is forgotten",
@@ -252,11 +253,11 @@ def best_paths() -> Iterator[Finding]:
 )
 def best_variance() -> Iterator[Finding]:
     """The variance in closed form is that of least KL divergence, lies between its bounds, and gives the best bound."""
-    denoiser, rows = Mixture(), 40_000
-    sampler = catalog.make("analytic-dpm", (2,), rows=4000)
-    sampler.fit(denoiser, denoiser.sample(4000))
+    denoiser, rows = Mixture(), 20_000
+    sampler = catalog.make("analytic-dpm", (2,), rows=2500)
+    sampler.fit(denoiser, denoiser.sample(2500))
     curve, measured = exact_residual(denoiser, sampler.grid), sampler.residual.double()
-    yield at_most("1 - Gamma as fitted from 4,000 rows, largest error", 0.06, float((curve - measured).abs().max()))
+    yield at_most("1 - Gamma as fitted from 2,500 rows, largest error", 0.06, float((curve - measured).abs().max()))
     for s_at, t_at, eta in ((0.1, 0.3, 1.0), (0.1, 0.3, 0.0), (0.4, 0.8, 1.0), (0.02, 0.15, 0.5)):
         s, t = (torch.full((rows,), value, dtype=torch.float64) for value in (s_at, t_at))
         x0 = denoiser.sample(rows)
@@ -295,15 +296,15 @@ def best_variance() -> Iterator[Finding]:
 # --- GENIE ------------------------------------------------------------------------------------------------------
 
 
-def difference_along_flow(denoiser: Mixture, x: Tensor, t: Tensor, width: float = 1e-4) -> Tensor:
-    """d_gamma eps_hat by central differences along the tangent of the flow, independent of any derivative."""
+def difference_along_flow(denoiser: Mixture, x: Tensor, t: Tensor, width: float = 1e-4, of_x0: bool = False) -> Tensor:
+    """d_gamma eps_hat (or x0_hat) by central differences along the tangent of the flow: no derivative is used."""
     schedule = denoiser.schedule
     gamma, xbar, eps = ode.gamma(schedule, t), x / spread(schedule.alpha(t), x), denoiser.eps(x, t)
-    ends = []
+    ends, predict = [], denoiser.x0 if of_x0 else denoiser.eps
     for sign in (-1, 1):
         moved = gamma * (1 + sign * width)
         time = paths.time_of(schedule, -2 * moved.log())
-        ends.append(denoiser.eps(spread(schedule.alpha(time), x) * (xbar + spread(moved - gamma, x) * eps), time))
+        ends.append(predict(spread(schedule.alpha(time), x) * (xbar + spread(moved - gamma, x) * eps), time))
     return (ends[1] - ends[0]) / spread(2 * width * gamma, x)
 
 
@@ -320,7 +321,7 @@ NO_TIME = Mutation("the derivative forgets time", f"{taylor.__name__}:total_deri
 
 @check(
     "genie",
-    seconds=0.7,
+    seconds=1.5,
     broken_by=[
         NO_TIME,
         Mutation(
@@ -353,7 +354,7 @@ def second_order() -> Iterator[Finding]:
 
 @check(
     "genie",
-    seconds=4.0,
+    seconds=2.0,
     broken_by=[
         NO_TIME,
         Mutation(
@@ -370,21 +371,35 @@ def second_order() -> Iterator[Finding]:
 )
 def distilled_head() -> Iterator[Finding]:
     """The head replaces the JVP: it points the same way and still beats DDIM's error."""
+    exact = Mixture()
+    t = torch.linspace(0.02, 0.98, 60, dtype=torch.float64)
+    x = exact.sample(60, t)
+    none = torch.zeros_like(x)
+    got = taylor.blend(
+        torch.stack([difference_along_flow(exact, x, t, of_x0=True), none, none], 1), ode.gamma(exact.schedule, t)
+    )
+    want = difference_along_flow(exact, x, t)
+    gap = float(((got - want).norm(dim=1) / want.norm(dim=1)).max())
+    yield at_most("k1 = d_gamma x0_hat alone is the derivative: largest relative error", 1e-3, gap, "differences")
+    ends = torch.tensor([1e-3, 1e3])
+    weights = ends[:, None] * taylor.blend(torch.eye(3)[None].expand(2, 3, 3), ends)
+    away = float((weights - torch.tensor([[-1.0, 0.0, 1.0], [-1.0, 1.0, 0.0]])).abs().max())
+    yield at_most("k3 is for gamma near 0, k2 for large gamma", 1e-5, away)
+    if gap > 1e-3:
+        return  # nothing to learn for a head of another form
     denoiser = mixture.gaussian()
-    sampler = catalog.make("genie", (2,), head=True, width=48, layers=2, fit_steps=400, clip=False)
+    sampler = catalog.make("genie", (2,), head=True, width=48, layers=2, fit_steps=200, batch_size=128, clip=False)
     assert isinstance(sampler, taylor.Genie) and sampler.head is not None
     sampler.fit(denoiser, denoiser.sample(1000))
     t = torch.rand(2000).double() * 0.8 + 0.1
     x = denoiser.sample(2000, t)
-    eps, exact = denoiser.eps(x, t), difference_along_flow(denoiser, x, t)
+    eps, want = denoiser.eps(x, t), difference_along_flow(denoiser, x, t)
     with torch.no_grad():
         got = sampler.head(x, eps, t, ode.gamma(denoiser.schedule, t))
-    got, exact = (spread(ode.gamma(denoiser.schedule, t), x) * part for part in (got, exact))
-    cosine = torch.nn.functional.cosine_similarity(got.flatten(), exact.flatten(), dim=0)
-    yield at_least(
-        "cosine of gamma k to the exact one, all rows and times", 0.97, float(cosine), "it is what is learned"
-    )
-    late = torch.nn.functional.cosine_similarity(got, exact)[t < 0.5].mean()
+    got, want = (spread(ode.gamma(denoiser.schedule, t), x) * part for part in (got, want))
+    cosine = torch.nn.functional.cosine_similarity(got.flatten(), want.flatten(), dim=0)
+    yield at_least("cosine of gamma k to the exact one, all rows and times", 0.97, float(cosine), "what is learned")
+    late = torch.nn.functional.cosine_similarity(got, want)[t < 0.5].mean()
     yield at_least("mean cosine of a row, t under 0.5", 0.95, float(late), "later the derivative vanishes")
     plain, better = (errors(s, denoiser, (10,))[0] for s in (catalog.make("ddim", (2,), clip=False), sampler))
     yield at_least("DDIM's error over the head's at 10 steps", 2.5, plain / better, "with the exact derivative 4 to 5")
@@ -399,7 +414,7 @@ def _frozen_times(original: Callable[..., tuple[Tensor, Tensor]]) -> Callable[..
 
 @check(
     "ddss",
-    seconds=4.5,
+    seconds=2.3,
     broken_by=[
         Mutation(
             "no gradient to the times through the coefficients", f"{learned.__name__}:coefficients", make=_frozen_times
@@ -424,7 +439,7 @@ def _frozen_times(original: Callable[..., tuple[Tensor, Tensor]]) -> Callable[..
 def learned_sampler() -> Iterator[Finding]:
     """Gradients through the unrolled sampler are right, and four learned steps beat four of DDIM on held-out data."""
     denoiser, steps = Mixture(), 4
-    sampler = catalog.make("ddss", (2,), steps=steps, fit_steps=60, batch_size=256, rate=0.04)
+    sampler = catalog.make("ddss", (2,), steps=steps, fit_steps=40, batch_size=200, rate=0.05)
     assert isinstance(sampler, learned.Learned)
     data, held_out = denoiser.sample(2000), denoiser.sample(1500)
     plain = catalog.make("ddim", (2,), steps=steps, path="quadratic", clip=False)
@@ -451,6 +466,7 @@ def learned_sampler() -> Iterator[Finding]:
     for parameter in own:
         parameter.requires_grad_(True)
     loss().backward()
+    right = []
     for name, parameter in zip(("times", "weights of x", "weights of x_0", "noise"), own, strict=True):
         assert parameter.grad is not None
         way, width = torch.randn_like(parameter), 1e-5
@@ -463,16 +479,22 @@ def learned_sampler() -> Iterator[Finding]:
         slope = (ends[0] - ends[1]) / (2 * width)
         got = float((parameter.grad * way).sum())
         yield near(f"gradient to {name} against differences", slope, got, 1e-5 + 1e-4 * abs(slope), "rounding")
+        right.append(abs(got - slope) <= 1e-5 + 1e-4 * abs(slope))
     with torch.no_grad():
         sampler.gaps.copy_(3 * torch.randn_like(sampler.gaps))
-        yield holds("times fall whatever the parameters are", bool((sampler.times(denoiser).diff() <= 0).all()))
+        falling = bool((sampler.times(denoiser).diff() <= 0).all())
+    yield holds("times fall whatever the parameters are", falling)
+    if not (all(right) and falling):
+        return  # no use in following wrong gradients
     sampler.float()
 
     sampler.fit(denoiser, data)
     scores = []
     for drawn in (sampler.draw(denoiser, 1500), plain.draw(denoiser, 1500), denoiser.sample(1500)):
         scores.append(float(learned.mmd(drawn, held_out, "rbf", sampler.scale)))
-    yield at_most("held-out MMD^2 over that of DDIM with as many steps", 0.2, scores[0] / scores[1], "60 updates: 0.05")
+    yield at_most(
+        "held-out MMD^2 over that of DDIM with as many steps", 0.2, scores[0] / scores[1], "40 updates reach 0.06"
+    )
     yield at_least("what DDIM leaves, over real data's own", 10.0, scores[1] / max(abs(scores[2]), 1e-4))
 
 
@@ -481,7 +503,7 @@ def learned_sampler() -> Iterator[Finding]:
 
 @check(
     "ddim",
-    seconds=1.5,
+    seconds=2.2,
     broken_by=[
         Mutation(
             "the trace has the wrong sign",
@@ -500,13 +522,15 @@ def learned_sampler() -> Iterator[Finding]:
 def likelihood_of_the_flow() -> Iterator[Finding]:
     """DDIM's limit, the probability flow, has the data's own likelihood; so have its solvers of second order."""
     denoiser = Mixture()
-    x = denoiser.sample(100)
-    at_zero = torch.zeros(100, dtype=torch.float64)
+    x = denoiser.sample(60)
+    at_zero = torch.zeros(60, dtype=torch.float64)
     exact = denoiser.log_prob(denoiser.schedule.alpha(at_zero)[:, None] * x, at_zero)
-    got = ode.log_prob(denoiser, x, steps=40)
-    yield at_most("log-density, mean error in nats", 0.003, float((got - exact).abs().mean()), "40 Runge-Kutta steps")
-    estimates = ode.log_prob(denoiser, x, steps=20, probes=4)
-    yield near("Hutchinson's estimate, mean", float(exact.mean()), float(estimates.mean()), 0.15, "4 probes, 100 rows")
+    got = ode.log_prob(denoiser, x, steps=32)
+    yield at_most("log-density, mean error in nats", 0.003, float((got - exact).abs().mean()), "32 Runge-Kutta steps")
+    estimates = ode.log_prob(denoiser, x, steps=12, probes=4)
+    away = estimates - exact
+    error = 4 * float(away.std()) / len(away) ** 0.5
+    yield near("Hutchinson's estimate, mean deviation", 0.0, float(away.mean()), error, "4 standard errors, 60 rows")
     for name in ("heun", "dpm-solver"):
         single, budget = mixture.gaussian(), (20, 40, 80)
         slope = order(budget, errors(catalog.make(name, (2,)), single, budget))

@@ -15,12 +15,18 @@ TRAINING = {"steps": 3000, "batch_size": 256, "ema": 0.998}
 
 def _sampled_by(name: str, **parts: Any) -> Build:
     def build(
-        fields: Fields, conditions: Fields | None = None, *, sampler_settings: Mapping[str, Any] = {}, **settings: Any
+        fields: Fields,
+        conditions: Fields | None = None,
+        *,
+        sampler_settings: Mapping[str, Any] | None = None,
+        **settings: Any,
     ) -> Core:
         from sozai.generators.families.diffusion import GaussianDiffusion
 
         return GaussianDiffusion(
-            fields, conditions, **({"sampler": name, "sampler_settings": parts | dict(sampler_settings)} | settings)
+            fields,
+            conditions,
+            **({"sampler": name, "sampler_settings": parts | dict(sampler_settings or {})} | settings),
         )
 
     return build
@@ -71,7 +77,7 @@ RECIPES = [
         idea="How much noise should a reverse step add? The best single number has a closed form in the error\n"
         "that the denoiser makes at that time, which is measured once. Between DDPM's beta~ and beta, and\n"
         "the fewer steps the more it matters.",
-        formula="v* = lam^2 + (alpha_s sigma_t / alpha_t - sqrt(sigma_s^2 - lam^2))^2 (1 - Gamma_t), Gamma = E||eps_hat||^2/d",
+        formula="v* = lam^2 + (alpha_s sigma_t / alpha_t - sqrt(sigma_s^2 - lam^2))^2 (1 - E||eps_hat||^2/d)",
         build=_sampled_by("analytic-dpm", steps=20),
         likelihood="bound",
         serves=SERVES,
@@ -106,7 +112,7 @@ RECIPES = [
         idea="DDIM is Euler's method on an ODE; this is the second Taylor step. The derivative it needs is a\n"
         "Jacobian-vector product of the denoiser, which a small network beside it learns, so that a step\n"
         "still costs one look. Half the steps for the same error.",
-        formula="xbar_s = xbar_t + h eps_hat + h^2/2 d_gamma eps_hat, xbar = x/alpha, gamma = sigma/alpha, h = gamma_s - gamma_t",
+        formula="xbar_s = xbar_t + h eps_hat + h^2/2 d eps_hat/d gamma, xbar = x/alpha, gamma = sigma/alpha",
         build=_sampled_by("genie", steps=10),
         likelihood="bound",
         serves=SERVES,

@@ -53,9 +53,9 @@ class Learned(Sampler):
         event: tuple[int, ...],
         steps: int = 5,
         kernel: str = "rbf",
-        fit_steps: int = 300,
-        batch_size: int = 512,
-        rate: float = 0.02,
+        fit_steps: int = 150,
+        batch_size: int = 256,
+        rate: float = 0.03,
         **settings: Any,
     ):
         super().__init__(event, steps=steps, **settings)
