@@ -150,9 +150,9 @@ class GPT(nn.Module):
         with torch.no_grad():
             if fixed:
                 self.token.weight.normal_(std=1 / self.scale)
-            for layer in self.blocks if norm == "pre" else ():
-                layer.out.weight *= residual_scale(layers)
-                layer.shrink.weight *= residual_scale(layers)
+            for name, weight in self.named_parameters():
+                if norm == "pre" and name.endswith(("out.weight", "shrink.weight")):
+                    weight.mul_(residual_scale(layers))
 
     def hidden(
         self, x: Tensor, condition: Tensor | None = None, mask: Tensor | None = None, cache: Cache | None = None
