@@ -63,7 +63,11 @@ class MixedScore(Denoiser):
         """x (batch, latent), t (batch,), condition (batch, width)."""
         share = self.share()
         plain = spread(self.schedule.sigma(t), x) * x  # of N(0, 1), which stays so at all t
-        return (1 - share) * plain + share * self.net(x, t, condition)
+        return (1 - share) * plain + share * self.correction(x, t, plain, condition)
+
+    def correction(self, x: Tensor, t: Tensor, plain: Tensor, condition: Tensor | None) -> Tensor:
+        """eps'. It has a skip, for near t = 1 it must be x itself, whose length the network's layer norms hide."""
+        return plain + self.net(x, t, condition)
 
 
 def importance_times(schedule: Schedule, even: Tensor) -> Tensor:
@@ -140,7 +144,7 @@ class LatentDiffusion(Variational):
         self.weighting = weighting
         self.prior = MixedScore(latent, schedules.make(noise_schedule), prior_width, prior_layers)
         self.prior_given = ConditionEncoder(self.conditions, prior_width)
-        self.sampler = catalog.make(sampler, (latent,), steps=steps, clip=False)
+        self.sampler = catalog.make(sampler, (latent,), steps=steps)
         if weighting == "uniform":
             self.players = (Player("vae"), Player("prior"))
 

@@ -307,23 +307,16 @@ def the_bound_is_one_term_of_the_likelihood() -> Iterator[Finding]:
 
 
 def _textures(count: int) -> Tensor:
-    """Images (count, 1, 16, 16) in [-1, 1]: a smooth shade over all, and in each quarter one of four fine patterns."""
-    axis = torch.linspace(-1, 1, 16)
-    shade = torch.randn(count, 3) @ torch.stack(
-        [torch.ones(16, 16), axis.expand(16, 16), axis[:, None].expand(16, 16)]
-    ).flatten(1)
-    sign = torch.tensor([1.0, -1.0])
-    line, wide = sign.repeat(4), sign.repeat_interleave(2).repeat(2)
-    patterns = torch.stack(
-        [line.expand(8, 8), line[:, None].expand(8, 8), wide.expand(8, 8), wide[:, None].expand(8, 8)]
-    )
-    chosen = patterns[torch.randint(4, (count, 2, 2))].movedim(2, 3).reshape(count, 16, 16)
-    return (0.25 * shade.reshape(count, 16, 16) + 0.25 * chosen).clamp(-1, 1)[:, None]
+    """Images (count, 1, 8, 8) in [-1, 1]: a shade in each quarter, one of four patterns in each 2 x 2 tile."""
+    patterns = torch.tensor([[[1.0, 1], [-1, -1]], [[1, -1], [1, -1]], [[1, -1], [-1, 1]], [[-1, 1], [-1, 1]]])
+    tiles = patterns[torch.randint(4, (count, 4, 4))].movedim(2, 3).reshape(count, 8, 8)
+    shade = (2 * torch.rand(count, 2, 2) - 1).repeat_interleave(4, 1).repeat_interleave(4, 2)
+    return (0.5 * shade + 0.5 * tiles)[:, None]
 
 
 @check(
     "vq-vae-2",
-    seconds=20.0,
+    seconds=12.0,
     broken_by=[
         Mutation(
             "the decoder looks past the coarse codes",
@@ -335,17 +328,15 @@ def _textures(count: int) -> Tensor:
 def two_levels_beat_one_at_equal_bits() -> Iterator[Finding]:
     """Each level's zeroing costs, and two grids of few codes draw images better than one grid of as many bits."""
     torch.set_num_threads(1)
-    fields = {"image": image(1, 16, 16)}
+    fields = {"image": image(1, 8, 8)}
     data, test = {"image": _textures(1024)}, {"image": _textures(256)}
     errors: dict[str, float] = {}
     bits = {}
     for levels, codes in ((1, 32), (2, 16)):
-        core = Quantised(
-            fields, levels=levels, codes=codes, halvings=2, width=16, blocks=1, code_width=4, decay=0.9, scale=0.1,
-            prior_width=16, prior_layers=1,
-        )  # fmt: skip
+        settings: dict[str, Any] = {"width": 16, "blocks": 1, "code_width": 4, "scale": 0.1, "prior_width": 16}
+        core = Quantised(fields, levels=levels, codes=codes, **settings)
         core.players = core.players[:1]
-        _learn(core, data, 250)
+        _learn(core, data, 600, rate=6e-3)
         bits[levels] = core.bits
         for name, without in {"": (), " without fine": (0,), " without coarse": (1,)}.items():
             if levels == 2 or not without:
@@ -355,7 +346,7 @@ def two_levels_beat_one_at_equal_bits() -> Iterator[Finding]:
         "bits of one level less those of two", 0.0, bits[1] - bits[2], 1e-9, "16 places of 32, 16 + 4 of 16 codes"
     )
     yield at_most(
-        "MSE of two levels over that of one", 1.0, errors["2"] / errors["1"], "the coarse one pays for itself"
+        "MSE of two levels over that of one", 0.9, errors["2"] / errors["1"], "the coarse one pays for itself"
     )
     yield at_least("MSE without the fine level", 2.0, errors["2 without fine"] / errors["2"], "times that with it")
     yield at_least("MSE without the coarse level", 2.0, errors["2 without coarse"] / errors["2"], "times that with it")
@@ -451,10 +442,11 @@ def the_hierarchy_bounds_its_likelihood() -> Iterator[Finding]:
     rows = torch.cat([torch.randn(300) * 0.3 - 2, torch.randn(300) * 0.3 + 2])
     _learn(core, {"x": rows}, 60)
     grid = {"x": torch.linspace(-7, 7, 141)}
-    integrals = [float(core.log_prob(grid, samples).exp().sum() * 0.1) for samples in (1, 200)]
-    yield at_most("integral of exp(ELBO)", 1.0, integrals[0], "a lower bound")
-    yield near("integral of exp(bound of 200 draws)", 1.0, integrals[1], 0.04, "nearly log p; noise of the draws")
-    means = [float(core.log_prob({"x": rows[::3]}, samples).mean()) for samples in (1, 5, 50)]
+    elbo_of_grid = torch.stack([core.log_prob(grid, 1) for _ in range(20)]).mean(0)
+    yield at_most("integral of exp(ELBO)", 1.0, float(elbo_of_grid.exp().sum() * 0.1), "a lower bound")
+    integral = float(core.log_prob(grid, 100).exp().sum() * 0.1)
+    yield near("integral of exp(bound of 100 draws)", 1.0, integral, 0.06, "without bias; noise of the draws")
+    means = [float(core.log_prob({"x": rows[::6]}, samples).mean()) for samples in (1, 5, 50)]
     yield holds("bounds of 1, 5, 50 draws rise", means[0] < means[1] < means[2], ", ".join(f"{m:.3f}" for m in means))
     loss = float(core.held_out_loss({"x": rows})["loss"]) + float(core.codec.scale.log())
     yield near("minus the loss in evaluation, data units", means[0], -loss, 0.15, "both the ELBO, by KL and by draws")
@@ -462,7 +454,7 @@ def the_hierarchy_bounds_its_likelihood() -> Iterator[Finding]:
 
 @check(
     "nvae",
-    seconds=4.0,
+    seconds=0.2,
     broken_by=[
         Mutation(
             "singular values are replaced by sums of squares",
@@ -474,20 +466,10 @@ def the_hierarchy_bounds_its_likelihood() -> Iterator[Finding]:
             f"{NVAE}:balance",
             lambda divergences, places: (1 / divergences.clamp(min=1e-3)) / (1 / divergences.clamp(min=1e-3)).mean(),
         ),
-        Mutation(
-            "latents do not enter the way down",
-            f"{NVAE}:Group.forward",
-            make=lambda forward: lambda self, hidden, z: forward(self, hidden, 0 * z),
-        ),
-        Mutation(
-            "the posterior does not see the features",
-            f"{NVAE}:Group.infer",
-            make=lambda infer: lambda self, hidden, features, t: infer(self, hidden, 0 * features, t),
-        ),
     ],
 )
-def all_groups_are_in_use() -> Iterator[Finding]:
-    """Penalty and balance are what they are called, and after a short training each group carries something of x."""
+def penalty_and_balance() -> Iterator[Finding]:
+    """The penalty is the sum of the largest singular values; groups that cost more weigh more while they compete."""
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 8, 3, groups=8), nn.Linear(6, 5))
     net[1].weight.data.uniform_(-2, 2)
     expected = [torch.linalg.matrix_norm(net[index].weight.flatten(1), 2) for index in (0, 3)]
@@ -502,10 +484,30 @@ def all_groups_are_in_use() -> Iterator[Finding]:
     weights = hierarchical.balance(torch.tensor([1.0, 4.0, 9.0]), torch.tensor([1.0, 1.0, 2.0]))
     yield near("mean weight of the groups", 1.0, float(weights.mean()), 1e-5)
     yield near("weight of the second group over the first's", 4.0, float(weights[1] / weights[0]), 0.01, "their KLs")
-    core = Hierarchical({"image": image(1, 8, 8)}, groups=1, width=16, latent=2, warm_up=60)
+
+
+@check(
+    "nvae",
+    seconds=2.5,
+    broken_by=[
+        Mutation(
+            "latents do not enter the way down",
+            f"{NVAE}:Group.forward",
+            make=lambda forward: lambda self, hidden, z: forward(self, hidden, 0 * z),
+        ),
+        Mutation(
+            "the posterior does not see the features",
+            f"{NVAE}:Group.infer",
+            make=lambda infer: lambda self, hidden, features, t: infer(self, hidden, 0 * features, t),
+        ),
+    ],
+)
+def all_groups_are_in_use() -> Iterator[Finding]:
+    """After a short training each group of latents, on either scale, carries something of x."""
+    core = Hierarchical({"image": image(1, 8, 8)}, groups=1, width=16, latent=2, warm_up=30)
     angle, side = 2 * math.pi * torch.rand(512, 1, 1, 1), torch.linspace(-1, 1, 8)
     waves = torch.sin(3 * (side * angle.cos() + side[:, None] * angle.sin()) + 6 * torch.rand(512, 1, 1, 1))
-    _learn(core, {"image": waves}, 120)
+    _learn(core, {"image": waves}, 60)
     active = core.active_units({"image": waves})
     yield at_least("active units of the group that has fewest", 1, min(active), f"of {active} by group")
 
@@ -668,6 +670,7 @@ def the_prior_learns_the_latents() -> Iterator[Finding]:
         bound = latent.cross_entropy(core.prior, z, None, latent.importance_times(core.prior.schedule, even)).mean()
         normal = -elbo.gaussian_log_prob(z).sum(1).mean()
         entropy = law.entropy(20_000)
+        core.sampler.fit(core.prior, z)
         drawn = core.sampler.draw(core.prior, 2000)
     yield at_most(
         "excess of the cross entropy over the entropy, nats",
