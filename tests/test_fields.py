@@ -63,7 +63,7 @@ def core_for(name: str, system: str = "field-diffusion", **settings: object) -> 
 @pytest.mark.parametrize("transition", ["absorbing", "uniform", "gaussian"])
 @pytest.mark.parametrize("name", list(SETS))
 def test_every_field_is_learned_and_sampled(name, transition):
-    core, batch = core_for(name, transition=transition, discrete_levels=transition == "gaussian")
+    core, batch = core_for(name, transition=transition, discrete_levels=name == "picture")
     loss = core.loss(batch)
     assert torch.isfinite(loss["loss"]) and len(loss) > 1
     loss["loss"].backward()
@@ -193,6 +193,7 @@ def test_bound_of_gaussian_data_is_close_to_the_likelihood():
         ({"scale": "log"}, "scale"),
         ({"diffusion_steps": 1}, "steps"),
         ({"width": 15, "heads": 2}, "heads"),
+        ({"discrete_levels": True}, "levels"),
     ],
 )
 def test_bad_settings(settings, told):

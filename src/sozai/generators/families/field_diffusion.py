@@ -97,7 +97,10 @@ class FieldDiffusion(Core):
             invariant = [n for n, f in self.fields.items() if f.sites and f.kind == "periodic" and f.shape == (3,)]
 
         def noise_of(name: str, field: Field) -> Corruption:
-            if field.discrete or (discrete_levels and field.kind == "image" and field.levels):
+            if discrete_levels and field.kind == "image" and not field.levels:
+                raise UserError("an image as categories needs its number of levels", f"field '{name}'",
+                                "give the field levels, or use 'field-diffusion'")  # fmt: skip
+            if field.discrete or (discrete_levels and field.kind == "image"):
                 return discrete.Categories(field, transition, diffusion_steps, cross_entropy)
             if field.kind == "periodic":
                 return wrapped.WrappedNormal(field, name in invariant and field.sites)

@@ -104,7 +104,8 @@ def trained_on_a_mixed_table() -> Iterator[Finding]:
     yield at_most("shares of categories", 0.06, float((share - torch.tensor([0.2, 0.5, 0.3])).abs().max()),
                   "0.011 is one sd of 2,000 draws; training adds")  # fmt: skip
     off = (new["a"] - torch.tensor([-4.0, 0.0, 4.0])[new["c"]]).abs() > 2
-    yield at_most("numbers that belong to another category", 0.05, float(off.float().mean()), "4 sd apart; training")
+    yield at_most("numbers that belong to another category", 0.1, float(off.float().mean()),
+                  "0.62 at random; quantiles leave no gap between groups")  # fmt: skip
     both = torch.stack([new["a"], new["b"]])
     real = torch.stack([rows["a"], rows["b"]])
     yield near(

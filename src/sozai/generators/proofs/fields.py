@@ -235,7 +235,7 @@ def _bound_of(core: FieldDiffusion) -> float:
 
 @check(
     "d3pm",
-    seconds=8,
+    seconds=15,
     broken_by=[
         Mutation(
             "the network is trained on the other token",
@@ -251,7 +251,7 @@ def _bound_of(core: FieldDiffusion) -> float:
 )
 def trained_on_two_tokens() -> Iterator[Finding]:
     """Training comes close to the best bound, and samples follow the law."""
-    for kind, steps, slack in (("absorbing", 10, 0.03), ("uniform", 40, 0.06), ("gaussian", 40, 0.1)):
+    for kind, steps, slack in (("absorbing", 10, 0.03), ("uniform", 40, 0.1), ("gaussian", 40, 0.12)):
         core = build("d3pm", {"x": sequence(2, 3)}, transition=kind, diffusion_steps=steps, width=32, layers=2)
         fit(core, _tokens(4000), 500)
         best = ENTROPY + (INFORMATION / steps if kind == "absorbing" else 0)
@@ -261,9 +261,9 @@ def trained_on_two_tokens() -> Iterator[Finding]:
                    "training on 4,000 rows; so few steps of the other kinds cost some .03 at best")  # fmt: skip
         drawn = core.sample(4000)["x"]
         counts = torch.bincount(drawn[:, 0] * 3 + drawn[:, 1], minlength=9).double() / 4000
-        yield at_most(f"{kind}: samples' total variation from the law", 0.07,
+        yield at_most(f"{kind}: samples' total variation from the law", 0.1,
                       float((counts - LAW.flatten()).abs().sum() / 2),
-                      "0.02 for 4,000 exact draws, coarse steps, and training")  # fmt: skip
+                      "0.02 for 4,000 exact draws, 0.41 for independent tokens; coarse steps, training")  # fmt: skip
 
 
 @check(
