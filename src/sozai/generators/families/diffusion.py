@@ -91,6 +91,7 @@ class GaussianDiffusion(Core, denoising.LearningDenoiser):
         self.objective, self.prediction, self.steps, self.variance_kind = objective, prediction, int(steps), variance
         self.drop_condition, self.fourier = drop_condition, frequencies(fourier, self.codec)
         self.players = (Player("model", rate=rate),)
+        self.choices = [span.columns for span in self.codec.spans if span.kind == "choice"]
         self.schedule, self.event = schedules.make(schedule), tuple(self.codec.event)
         width = width or (128 if len(self.event) == 1 else 32)
         copies = 1 + 2 * len(self.fourier)
@@ -170,16 +171,31 @@ class GaussianDiffusion(Core, denoising.LearningDenoiser):
         return denoising.learned_log_variance(self.schedule, s, t, share).exp()
 
     def _noise_of(self, raw: Tensor, x: Tensor, t: Tensor) -> Tensor:
-        """eps from c_e eps + c_x x_0 = raw and alpha x_0 + sigma eps = x."""
-        if self.prediction == "eps":
-            return raw
+        """eps from c_e eps + c_x x_0 = raw and alpha x_0 + sigma eps = x; for categories see ``_category_noise``."""
         alpha, sigma = spread(self.schedule.alpha(t), x), spread(self.schedule.sigma(t), x)
-        if self.prediction == "x0":
-            return (x - alpha * raw) / sigma
-        of_eps, of_x0 = alpha, -sigma
-        if self.prediction == "velocity":
-            of_x0, of_eps = (spread(value, x) for value in self.schedule.velocities(t))
-        return (alpha * raw - of_x0 * x) / (alpha * of_eps - sigma * of_x0)
+        if self.prediction == "eps":
+            eps = raw
+        elif self.prediction == "x0":
+            eps = (x - alpha * raw) / sigma
+        else:
+            of_eps, of_x0 = alpha, -sigma
+            if self.prediction == "velocity":
+                of_x0, of_eps = (spread(value, x) for value in self.schedule.velocities(t))
+            eps = (alpha * raw - of_x0 * x) / (alpha * of_eps - sigma * of_x0)
+        return self._category_noise(eps, raw, x, alpha, sigma) if self.choices else eps
+
+    def _category_noise(self, eps: Tensor, raw: Tensor, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """For one-hot columns Bayes' rule gives p(k | x_t) ∝ exp(alpha x_k / sigma^2) p(k | all other columns).
+
+        The network gives the log of the second factor: at little noise nothing is left to be learned, where eps
+        itself would have to be resolved to a thousandth.
+        """
+        eps = eps.clone()
+        for columns in self.choices:
+            seen = x[:, columns]
+            guess = torch.softmax(raw[:, columns] + alpha / sigma**2 * seen, 1)
+            eps[:, columns] = (seen - alpha * guess) / sigma
+        return eps
 
     # --- use --------------------------------------------------------------------------------------------------
 

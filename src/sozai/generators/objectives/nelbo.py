@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sozai.generators.codec import Codec, VectorCodec
+from sozai.generators.codec import Codec, Span, VectorCodec
 from sozai.generators.processes.dequantise import field_of
 from sozai.generators.processes.gaussian import Denoiser, Schedule, noised, posterior, spread
 
@@ -58,19 +58,14 @@ def variance_bounds(schedule: Schedule, s: Tensor, t: Tensor) -> tuple[Tensor, T
 
 
 def step_kl(
-    denoiser: Denoiser,
-    x: Tensor,
-    s: Tensor,
-    t: Tensor,
-    condition: Tensor | None = None,
-    variance: str = "beta~",
+    denoiser: Denoiser, x: Tensor, s: Tensor, t: Tensor, condition: Tensor | None = None, variance: str = "beta~"
 ) -> Tensor:
-    """One term of the T-step bound, KL(q(x_s | x_t, x) || p(x_s | x_t)) at a random x_t, (batch,)."""
+    """One term of the T-step bound, KL(q(x_s | x_t, x) || p(x_s | x_t)) at a random x_t, elementwise."""
     x_t = noised(denoiser.schedule, x, t, torch.randn_like(x))
     of_x_t, of_x_0, narrow = (spread(value, x) for value in posterior(denoiser.schedule, s, t))
     guess = of_x_t * x_t + of_x_0 * denoiser.x0(x_t, t, condition)
     chosen = step_variance(denoiser, x_t, s, t, condition, variance)
-    return gaussian_kl(of_x_t * x_t + of_x_0 * x, narrow.log(), guess, chosen.log()).flatten(1).sum(1)
+    return gaussian_kl(of_x_t * x_t + of_x_0 * x, narrow.log(), guess, chosen.log())
 
 
 def discrete(
@@ -82,9 +77,39 @@ def discrete(
     codec: Codec | None = None,
 ) -> Tensor:
     """The bound over the steps between ``times`` (descending from 1 to 0), (batch,)."""
-    total = prior_kl(denoiser.schedule, x) + reconstruction(denoiser.schedule, x, codec)
-    for t, s in pairwise(times):
-        total = total + step_kl(denoiser, x, s.expand(len(x)), t.expand(len(x)), condition, variance)
+    total = prior_kl(denoiser.schedule, x) + last_step(denoiser, x, times[-2], condition, variance, codec)
+    for t, s in pairwise(times[:-1]):
+        total = total + step_kl(denoiser, x, s.expand(len(x)), t.expand(len(x)), condition, variance).flatten(1).sum(1)
+    return total
+
+
+def last_step(
+    denoiser: Denoiser,
+    x: Tensor,
+    time: Tensor,
+    condition: Tensor | None = None,
+    variance: str = "beta~",
+    codec: Codec | None = None,
+) -> Tensor:
+    """Cost of going from this time to the data at once, (batch,).
+
+    Numbers by way of x_0 at t = 0; levels and categories are told from the predicted x_0 itself, as the discretised
+    decoder of 2006.11239 (eq. 13) does.
+    """
+    schedule, t = denoiser.schedule, time.expand(len(x))
+    cost = step_kl(denoiser, x, torch.zeros_like(t), t, condition, variance) + number_cost(schedule, x)
+    if codec is None or all(is_dense(codec, span) for span in codec.spans):
+        return cost.flatten(1).sum(1)
+    guess = denoiser.x0(noised(schedule, x, t, torch.randn_like(x)), t, condition)
+    total = torch.zeros(len(x), device=x.device, dtype=x.dtype)
+    for span in codec.spans:
+        if is_dense(codec, span):
+            total = total + cost[:, span.columns].flatten(1).sum(1)
+        elif span.kind == "choice":  # the guess is a probability
+            total = total - (guess[:, span.columns].clamp(min=1e-12).log() * x[:, span.columns]).sum(1)
+        else:
+            seen = guess[:, span.columns]
+            total = total + level_cost(codec, span, x[:, span.columns], seen, spread(schedule.log_snr(t), seen).exp())
     return total
 
 
@@ -115,10 +140,12 @@ def continuous(
             below 1/T, and takes the last step from there to 0 at once, with this ``variance``.
     """
     schedule = denoiser.schedule
-    total = prior_kl(schedule, x) + reconstruction(schedule, x, codec)
+    total = prior_kl(schedule, x)
     if start > 0:
-        first_step = torch.full_like(x.flatten(1)[:, 0], start)
-        total = total + step_kl(denoiser, x, torch.zeros_like(first_step), first_step, condition, variance)
+        time = torch.tensor(start, device=x.device, dtype=x.dtype)
+        total = total + last_step(denoiser, x, time, condition, variance, codec)
+    else:
+        total = total + reconstruction(schedule, x, codec)
     first, last = ends(schedule, x, start)
     for place in range(draws):
         share = (place + torch.rand(len(x), device=x.device, dtype=x.dtype)) / draws
@@ -136,45 +163,60 @@ def denoising_error(denoiser: Denoiser, x: Tensor, t: Tensor, condition: Tensor 
 
 def reconstruction(schedule: Schedule, x: Tensor, codec: Codec | None = None) -> Tensor:
     """-log p(x | x_0) at a random x_0, (batch,); for numbers its exact mean over x_0."""
-    start = torch.zeros(1, device=x.device, dtype=x.dtype)
-    alpha, sigma = schedule.alpha(start), schedule.sigma(start)
-    number = 0.5 * (1 + math.log(2 * math.pi)) + (sigma / alpha).log()
     if codec is None:
-        return number.expand(len(x)) * x[0].numel()
+        return number_cost(schedule, x) * torch.full_like(x.flatten(1)[:, 0], x[0].numel())
+    snr = schedule.log_snr(torch.zeros(1, device=x.device, dtype=x.dtype)).exp()
     total = torch.zeros(len(x), device=x.device, dtype=x.dtype)
     for span in codec.spans:
         piece = x[:, span.columns]
-        seen = piece + sigma / alpha * torch.randn_like(piece)
-        grid = level_grid(codec, span.field, span.columns)
-        if span.kind == "choice":
-            logits = F.log_softmax(seen * (alpha / sigma) ** 2, 1)
-            total = total - (logits * piece).sum(1)
-        elif grid is not None:
-            logits = F.log_softmax(-0.5 * ((seen[..., None] - grid) * alpha / sigma) ** 2, -1)
-            which = (piece[..., None] - grid).abs().argmin(-1, keepdim=True)
-            total = total - logits.gather(-1, which).flatten(1).sum(1)
+        seen = piece + torch.randn_like(piece) / snr.sqrt()
+        if is_dense(codec, span):
+            total = total + number_cost(schedule, x) * piece[0].numel()
+        elif span.kind == "choice":
+            total = total - (F.log_softmax(seen * snr, 1) * piece).sum(1)
         else:
-            total = total + number * piece[0].numel()
+            total = total + level_cost(codec, span, piece, seen, snr)
     return total
 
 
-def level_grid(codec: Codec, name: str, columns: slice) -> Tensor | None:
+def number_cost(schedule: Schedule, x: Tensor) -> Tensor:
+    """-E log N(x; x_0 / alpha_0, sigma_0^2 / alpha_0^2) of one number, (1,)."""
+    level = schedule.log_snr(torch.zeros(1, device=x.device, dtype=x.dtype))
+    return 0.5 * (1 + math.log(2 * math.pi) - level)
+
+
+def level_cost(codec: Codec, span: Span, x: Tensor, seen: Tensor, snr: Tensor) -> Tensor:
+    """-log of the probability of x's levels under N(seen, 1 / snr) restricted to the levels, (batch,)."""
+    grid = level_grid(codec, span)
+    assert grid is not None
+    grid = grid.to(x)
+    logits = F.log_softmax(-0.5 * (seen[..., None] - grid) ** 2 * snr[..., None], -1)
+    which = (x[..., None] - grid).abs().argmin(-1, keepdim=True)
+    return -logits.gather(-1, which).flatten(1).sum(1)
+
+
+def is_dense(codec: Codec, span: Span) -> bool:
+    """Whether these columns have a density, not probabilities."""
+    return span.kind != "choice" and level_grid(codec, span) is None
+
+
+def level_grid(codec: Codec, span: Span) -> Tensor | None:
     """The values that a field with levels takes in the codec's tensor, broadcastable to (..., levels); else None."""
     if getattr(codec, "dequantise", False):
         return None
-    field = field_of(codec, name)
+    field = field_of(codec, span.field)
     if field.kind != "image" or not field.levels:
         return None
     grid = torch.linspace(-1, 1, field.levels)
     if not isinstance(codec, VectorCodec):
         return grid
     grid = grid.to(codec.scale)
-    return (grid - codec.mean[columns, None]) / codec.scale[columns, None]
+    return (grid - codec.mean[span.columns, None]) / codec.scale[span.columns, None]
 
 
 def log_volume(codec: Codec) -> Tensor:
     """Log-determinant of d(tensor)/d(values) of what the bound counts as densities."""
     if not isinstance(codec, VectorCodec):
         return codec.log_volume()
-    dense = [span for span in codec.spans if level_grid(codec, span.field, span.columns) is None]
+    dense = [span for span in codec.spans if is_dense(codec, span)]
     return -sum((codec.scale[span.columns].log().sum() for span in dense), torch.zeros((), device=codec.scale.device))

@@ -150,8 +150,8 @@ def learned_schedule() -> Iterator[Finding]:
         optimizer.step()
     end, less, best = _loss_of(exact)
     yield near("the bound after against before, nats a dimension", start, end, 0.3, "unchanged; 3 sd of 40,000 draws")
-    yield at_most("standard deviation of its estimate, after over before", 0.9, less / spread, "from a poor start")
-    yield at_most("the same over the least that any way can have", 1.35, less / best, "Cauchy-Schwarz; 120 updates")
+    yield at_most("standard deviation of its estimate, after over before", 0.95, less / spread, "from a poor start")
+    yield at_most("the same over the least that any way can have", 1.5, less / best, "Cauchy-Schwarz; 120 updates")
 
 
 @torch.no_grad()
@@ -232,7 +232,7 @@ def likelihood_weighting_bounds() -> Iterator[Finding]:
         truth = 0.5 * (math.log(2 * math.pi * variance) + float((x**2).mean()) / variance)
         why = "Jensen's gap, the more the wronger the score"
         yield at_least(f"bound less NLL with {factor} x the exact noise, nats", -0.005, bound - truth, "40,000 draws")
-        yield at_most("and at most", 0.04, bound - truth, why)
+        yield at_most("and at most", 0.07, bound - truth, why)
     even, t = torch.linspace(0.001, 1, len(x), dtype=DOUBLE), nelbo.snr_times(schedule, denoising.stratified_times(x))
     weighted = -0.5 * schedule.slope(even) * nelbo.denoising_error(exact, x, even)
     drawn = 0.5 * (first - last) * nelbo.denoising_error(exact, x, t)
