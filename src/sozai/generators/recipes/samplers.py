@@ -57,7 +57,8 @@ RECIPES = [
         paper="Watson, Ho, Norouzi, Chan, 2021, arXiv 2106.03802",
         idea="The likelihood bound of a chain is a sum over its steps, so the best K times among 200 are a\n"
         "shortest path, which dynamic programming finds exactly. All step costs follow from one curve: how\n"
-        "wrong the denoiser is at each time, measured on the training data. Best for likelihood.",
+        "wrong the denoiser is at each time, measured on the training data. Best for likelihood. The steps are\n"
+        "drawn with Analytic-DPM's variance, which the same curve gives (beta~ is too little for large steps).",
         formula="D[k, t] = min_s D[k-1, s] + d/2 (SNR_s - SNR_t) E||x_0 - x0_hat(x_t)||^2 / d",
         build=_sampled_by("dp", steps=20),
         likelihood="bound",

@@ -17,8 +17,8 @@ from sozai.generators.samplers.velocity import Velocity
 SAMPLERS: dict[str, tuple[Callable[..., Sampler], dict[str, Any]]] = {
     "ancestral": (Ancestral, {}),
     "ddim": (DDIM, {}),
-    "dp": (Ancestral, {"path": "dp", "variance": "beta~", "steps": 20}),
-    "analytic-dpm": (Ancestral, {"variance": "analytic", "steps": 20, "path": "log-snr"}),
+    "dp": (Ancestral, {"path": "dp", "variance": "analytic", "steps": 20}),
+    "analytic-dpm": (Ancestral, {"variance": "analytic", "steps": 20, "path": "quadratic"}),
     "ddss": (Learned, {}),
     "genie": (Genie, {"head": True}),
     "heun": (Heun, {}),

@@ -23,6 +23,7 @@ from torch.utils.checkpoint import checkpoint
 from sozai.errors import UserError
 from sozai.generators.processes.gaussian import Denoiser
 from sozai.generators.samplers.base import Condition, Sampler
+from sozai.generators.tensors import seeded
 
 KERNELS = ("rbf", "kid")
 WIDTHS = (1 / 64, 1 / 16, 1 / 4, 1.0, 4.0)
@@ -36,7 +37,8 @@ class Learned(Sampler):
         steps: of the sampler that is learned; a draw can take no other number.
         kernel: ``"rbf"``: Gaussians of five widths around the data's own; sees every difference in low dimensions.
             ``"kid"``: (f'g / d + 1)^3 on fixed random features.
-        fit_steps, batch_size, rate: of the search.
+        fit_steps, batch_size: of the search.
+        rate: of Adam, shared by the steps: more steps need finer changes.
         settings: of ``Sampler``; its path is where learning starts.
     """
 
@@ -55,7 +57,7 @@ class Learned(Sampler):
         kernel: str = "rbf",
         fit_steps: int = 150,
         batch_size: int = 256,
-        rate: float = 0.03,
+        rate: float = 0.15,
         **settings: Any,
     ):
         super().__init__(event, steps=steps, **settings)
@@ -81,9 +83,10 @@ class Learned(Sampler):
         self.begin(denoiser)
         some = x[torch.randperm(len(x), device=x.device)[:1000]].flatten(1)
         self.scale.copy_(torch.pdist(some).median() ** 2)
+        before = self.score(denoiser, x, condition)
         frozen = [parameter for parameter in denoiser.parameters() if parameter.requires_grad]
         own = [self.gaps, self.of_x, self.of_x0, self.noise]
-        optimizer = torch.optim.Adam([parameter.requires_grad_(True) for parameter in own], self.rate)
+        optimizer = torch.optim.Adam([parameter.requires_grad_(True) for parameter in own], self.rate / self.steps)
         decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.fit_steps)
         try:
             with torch.enable_grad():
@@ -102,6 +105,15 @@ class Learned(Sampler):
                 parameter.grad = None
             for parameter in frozen:
                 parameter.requires_grad_(True)
+        if not self.score(denoiser, x, condition) < before:
+            self.begin(denoiser)  # so many steps of DDIM are hard to beat
+
+    @torch.no_grad()
+    def score(self, denoiser: Denoiser, x: Tensor, condition: Condition) -> float:
+        """Discrepancy from up to 2,000 rows of data, always with the same noise."""
+        with seeded(0):
+            rows = torch.randperm(len(x), device=x.device)[:2000]
+            return float(self.discrepancy(denoiser, x[rows], None if condition is None else condition[rows]))
 
     def begin(self, denoiser: Denoiser) -> None:
         """Be DDIM (eta = 0) on the path, nothing learned yet."""
