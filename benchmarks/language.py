@@ -17,7 +17,7 @@ from pathlib import Path
 
 import common
 import torch
-from common import Ticker, table
+from common import Cache, Ticker, table
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -136,13 +136,15 @@ def train_side_by_side(steps: int, seed: int) -> dict[str, dict[str, float]]:
     return results
 
 
-def section_text(steps: int, seeds: int) -> list[str]:
+def section_text(steps: int, seeds: int, cache: Cache) -> list[str]:
     """nanoGPT's recipe, by library."""
-    runs = [train_side_by_side(steps, seed) for seed in range(seeds)]
+    for seed in range(seeds):
+        if f"{steps}-{seed}" not in cache:
+            cache.add(f"{steps}-{seed}", train_side_by_side(steps, seed))
+    runs = [cache[f"{steps}-{seed}"] for seed in range(seeds)]
     content = text()
     rows = []
-    ours = runs[0].keys() & {"sozai GPT-2"}
-    base = [run[next(iter(ours))]["seconds"] for run in runs]
+    base = [run["sozai GPT-2"]["seconds"] for run in runs]
     for name in runs[0]:
         nats = [run[name]["nats"] for run in runs]
         ratio = [s / run[name]["seconds"] for s, run in zip(base, runs, strict=True)]
@@ -218,7 +220,8 @@ def section_formulas(turns: int) -> list[str]:
     """A formula model, taught charge neutrality by a reward and by pairs."""
     from sozai.fields import sequence
     from sozai.generators.families.autoregressive import Autoregressive
-    from sozai.generators.families.preference import DPO, GRPO, PPO, pairs
+    from sozai.generators.families.preference import DPO, pairs
+    from sozai.generators.families.reinforcement import GRPO, PPO
     from sozai.generators.tensors import split, take
     from sozai.generators.train import train
     from sozai.knowledge.crystals.chemistry import is_alloy, smact_valid
@@ -279,10 +282,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2000, help="of the text models")
     parser.add_argument("--seeds", type=int, default=1, help="of the text models")
     parser.add_argument("--turns", type=int, default=80, help="of PPO and GRPO")
+    parser.add_argument("--cache", type=Path, help="JSON lines file to keep finished text runs in")
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks/language.md"))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    parts = [*section_text(options.steps, options.seeds), *section_prompting()]
+    parts = [*section_text(options.steps, options.seeds, Cache(options.cache)), *section_prompting()]
     torch.manual_seed(0)
     parts += section_formulas(options.turns)
     common.write_fragment(options.out, "Language models, and learning from preferences", parts)

@@ -8,7 +8,8 @@ import torch
 from sozai.errors import UserError
 from sozai.fields import MASK, Field, category, image, number, sequence
 from sozai.generators.families.autoregressive import Autoregressive
-from sozai.generators.families.preference import DPO, GRPO, PPO, RewardModel, pairs
+from sozai.generators.families.preference import DPO, RewardModel, pairs
+from sozai.generators.families.reinforcement import GRPO, PPO
 from sozai.generators.language.prompting import Alphabet, FewShot, Template, only
 from sozai.generators.networks.gpt import GPT
 from sozai.generators.recipes.language import RECIPES

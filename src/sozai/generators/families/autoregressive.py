@@ -243,8 +243,3 @@ def truncate(logits: Tensor, top_k: int = 0, top_p: float = 1.0) -> Tensor:
         sorted_p = logits.softmax(-1).gather(-1, order)
         keep &= ((sorted_p.cumsum(-1) - sorted_p) < top_p).gather(-1, rank)
     return logits.masked_fill(~keep, -math.inf)
-
-
-def bits_per_dimension(log_prob: Tensor, core: Core) -> Tensor:
-    """Log-probabilities ``(batch,)`` as bits per number of the fields."""
-    return language.bits(-log_prob, sum(field.size for field in core.fields.values()))

@@ -32,8 +32,3 @@ def cross_entropy(log_prob: Tensor, counted: Tensor | None = None) -> Tensor:
 def bits(nats: Tensor, per: float = 1.0) -> Tensor:
     """Nats as bits; ``per``: what they are shared by, e.g. characters a token for bits per character."""
     return nats / math.log(2) / per
-
-
-def perplexity(nats: Tensor) -> Tensor:
-    """exp of the cross entropy: between how many tokens the model hesitates."""
-    return torch.as_tensor(nats).exp()

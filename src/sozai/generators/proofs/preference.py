@@ -10,13 +10,14 @@ from torch import Tensor
 
 from sozai.fields import MASK, sequence
 from sozai.generators.families.autoregressive import Autoregressive
-from sozai.generators.families.preference import DPO, GRPO, PPO, RewardModel, pairs
+from sozai.generators.families.preference import DPO, RewardModel, pairs
+from sozai.generators.families.reinforcement import GRPO, PPO
 from sozai.generators.objectives import preference
 from sozai.generators.proofs.proof import Finding, Mutation, at_least, at_most, check, holds, near
 from sozai.generators.tensors import Batch, take
 from sozai.generators.train import train
 
-OBJECTIVES, CORES = "sozai.generators.objectives.preference", "sozai.generators.families.preference"
+OBJECTIVES, CORES = "sozai.generators.objectives.preference", "sozai.generators.families.reinforcement"
 BETA = 0.7
 
 
@@ -47,7 +48,7 @@ def rest(reference: Tensor, loss: Callable[[Tensor, Tensor], Tensor], turns: int
 
 
 @check(
-    "dpo", seconds=0.5,
+    "dpo", seconds=0.3,
     broken_by=[
         Mutation("the reference is left out", f"{OBJECTIVES}:dpo",
                  make=lambda dpo: lambda w, o, rw, ro, beta: dpo(w, o, 0 * rw, 0 * ro, beta)),
@@ -68,7 +69,7 @@ def dpo_rests_at_the_tilted_reference() -> Iterator[Finding]:
 
 
 @check(
-    "ppo", seconds=0.8,
+    "ppo", seconds=0.3,
     broken_by=[
         Mutation("advantages with the wrong sign", f"{OBJECTIVES}:clipped",
                  make=lambda f: lambda ratio, advantage, clip=0.2: f(ratio, -advantage, clip)),
@@ -119,7 +120,7 @@ def published_rest(reference: Tensor, reward: Tensor, beta: float, normalise: bo
 
 
 @check(
-    "grpo", seconds=4,
+    "grpo", seconds=1.2,
     broken_by=[
         Mutation("the drift is that of KL(pi || pi_ref)", f"{OBJECTIVES}:drift",
                  lambda now, reference: (now.exp() / now.exp().detach()) * (now - reference).detach()),
@@ -194,7 +195,7 @@ def judged(first: Batch, second: Batch, reward: Tensor) -> Batch:
 
 
 @check(
-    "reward-model", seconds=7,
+    "reward-model", seconds=3,
     broken_by=[
         Mutation("the wrong one wins", f"{OBJECTIVES}:bradley_terry", make=lambda f: lambda w, o: f(o, w)),
         Mutation("squares of differences", f"{OBJECTIVES}:bradley_terry", lambda w, o: (w - o - 1) ** 2),
@@ -203,9 +204,9 @@ def judged(first: Batch, second: Batch, reward: Tensor) -> Batch:
 def reward_model_recovers_the_order() -> Iterator[Finding]:
     """From noisy judgements the scores of texts come out in their true order, and by their true distances."""
     core, reward = writer()
-    model = RewardModel.wrap(core, rate=3e-3)
+    model = RewardModel.wrap(core, rate=6e-3)
     first, second = (take(every_text(), torch.randint(0, 15, (8000,))) for _ in range(2))
-    train(model, judged(first, second, reward), steps=400, batch_size=128, ema=0.97)
+    train(model, judged(first, second, reward), steps=300, batch_size=128, ema=0.97)
     score = model.score(every_text()).detach()
     score = score - score.mean() + reward.mean()
     clear = (reward[:, None] - reward) > 0.3
@@ -217,7 +218,7 @@ def reward_model_recovers_the_order() -> Iterator[Finding]:
 
 
 @check(
-    "dpo", "ppo", "grpo", seconds=20,
+    "dpo", "ppo", "grpo", seconds=11,
     broken_by=[
         Mutation("what was rejected is not looked at", f"{OBJECTIVES}:dpo",
                  make=lambda dpo: lambda w, o, rw, ro, beta: dpo(w, rw, 0 * w, 0 * w, beta)),
@@ -279,7 +280,7 @@ def salts(rows: int) -> Batch:
 
 
 @check(
-    "grpo", "ppo", seconds=45,
+    "grpo", "ppo", seconds=23,
     broken_by=[
         Mutation("advantages with the wrong sign", f"{OBJECTIVES}:clipped",
                  make=lambda f: lambda ratio, advantage, clip=0.2: f(ratio, -advantage, clip)),

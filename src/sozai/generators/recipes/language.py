@@ -7,7 +7,8 @@ from typing import Any
 from sozai.fields import Fields
 from sozai.generators.core import Core
 from sozai.generators.families.autoregressive import Autoregressive
-from sozai.generators.families.preference import DPO, GRPO, PPO, RewardModel
+from sozai.generators.families.preference import DPO, RewardModel
+from sozai.generators.families.reinforcement import GRPO, PPO
 from sozai.generators.recipes.recipe import Build, Recipe
 
 SERVES = ("continuous", "categorical", "periodic", "image", "sequence")
