@@ -71,7 +71,7 @@ class CodeAutoencoder(nn.Module):
             )
             for parts in joined
         )
-        self.quantisers = nn.ModuleList(
+        self.quantisers: Any = nn.ModuleList(
             quantise.VectorQuantiser(codes, code_width, commitment, decay, restart) for _ in levels
         )
         self.widen = nn.ModuleList(convolution(dimensions, code_width + width * (parts - 1), width) for parts in joined)
@@ -124,7 +124,9 @@ class CodePrior(nn.Module):
         super().__init__()
         dimensions = len(grids[0])
         self.given = ConditionEncoder(conditions, width)
-        self.levels = nn.ModuleList(CausalTransformer(grid, codes, width, layers, dropout=dropout) for grid in grids)
+        self.levels: Any = nn.ModuleList(
+            CausalTransformer(grid, codes, width, layers, dropout=dropout) for grid in grids
+        )
         self.above = nn.ModuleList(nn.Embedding(codes, width) for _ in grids[1:])
         self.context = nn.ModuleList(
             nn.Sequential(

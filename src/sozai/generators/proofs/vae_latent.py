@@ -52,6 +52,13 @@ def _learn(core: Core, data: Mapping[str, Tensor], steps: int, rate: float = 3e-
     core.eval()
 
 
+def _with_decay(part: Any, update: Any) -> None:
+    """An update with gamma and 1 - gamma exchanged."""
+    kept, part.decay = part.decay, 1 - part.decay
+    update(part)
+    part.decay = kept
+
+
 # --- VQ-VAE ----------------------------------------------------------------------------------------------
 
 
@@ -82,7 +89,7 @@ def _learn(core: Core, data: Mapping[str, Tensor], steps: int, rate: float = 3e-
 )
 def codes_let_the_gradient_through() -> Iterator[Finding]:
     """Codes are the nearest ones, quantising twice changes nothing, and the decoder's gradient reaches the encoder."""
-    core = Quantised({"x": number(5)}, levels=1, codes=16, tokens=4, width=8, prior_width=16).train()
+    core: Any = Quantised({"x": number(5)}, levels=1, codes=16, tokens=4, width=8, prior_width=16).train()
     core.autoencoder.quantisers[0].started.fill_(True)
     with torch.no_grad():  # lengths that matter
         core.autoencoder.quantisers[0].codebook.mul_(torch.linspace(0.1, 2, 16)[:, None])
@@ -98,7 +105,7 @@ def codes_let_the_gradient_through() -> Iterator[Finding]:
     yield near("encoder's gradient against the decoder input's", 0.0, float(gap), 1e-6, "equal but for rounding")
     yield at_least("that gradient", 1e-6, float(found.values.grad.abs().max()), "the two are not both zero")
 
-    part = VectorQuantiser(16, 3).eval()
+    part: Any = VectorQuantiser(16, 3).eval()
     part.codebook.copy_(torch.randn(16, 3) * torch.linspace(0.1, 2, 16)[:, None])
     z = torch.randn(200, 3, requires_grad=True)
     out = part(z)
@@ -111,7 +118,7 @@ def codes_let_the_gradient_through() -> Iterator[Finding]:
     yield near(
         "gradient of the commitment loss", 0.0, float((z.grad - expected).abs().max()), 1e-8, "2 beta (z - e) / n"
     )
-    learned = VectorQuantiser(16, 3, decay=None)
+    learned: Any = VectorQuantiser(16, 3, decay=None)
     other = z.detach()
     learned(other).loss.backward()
     codes = learned.nearest(other)
@@ -134,13 +141,7 @@ def codes_let_the_gradient_through() -> Iterator[Finding]:
         Mutation(
             "new and old change places in the running means",
             f"{QUANTISE}:VectorQuantiser.update",
-            make=lambda update: (
-                lambda self: (
-                    setattr(self, "decay", 1 - self.decay),
-                    update(self),
-                    setattr(self, "decay", 1 - self.decay),
-                )
-            ),
+            make=lambda update: lambda self: _with_decay(self, update),
         ),
     ],
 )
@@ -270,7 +271,7 @@ def the_prior_reaches_the_entropy_of_the_codes() -> Iterator[Finding]:
 )
 def the_bound_is_one_term_of_the_likelihood() -> Iterator[Finding]:
     """p(x) summed over every code of both levels integrates to one, and the bound never exceeds it."""
-    core = Quantised(
+    core: Any = Quantised(
         {"x": number()}, levels=2, tokens=2, codes=3, code_width=2, width=8, prior_width=16, scale=0.3
     ).eval()
     core.codec.mean.fill_(1.0)
@@ -334,7 +335,7 @@ def two_levels_beat_one_at_equal_bits() -> Iterator[Finding]:
     bits = {}
     for levels, codes in ((1, 32), (2, 16)):
         settings: dict[str, Any] = {"width": 16, "blocks": 1, "code_width": 4, "scale": 0.1, "prior_width": 16}
-        core = Quantised(fields, levels=levels, codes=codes, **settings)
+        core: Any = Quantised(fields, levels=levels, codes=codes, **settings)
         core.players = core.players[:1]
         _learn(core, data, 600, rate=6e-3)
         bits[levels] = core.bits
@@ -388,7 +389,7 @@ def the_residual_posterior_has_its_divergence() -> Iterator[Finding]:
     zero = hierarchical.residual_kl(torch.zeros(()), torch.zeros(()), torch.tensor(0.7))
     yield near("residual KL at (0, 1)", 0.0, float(zero), 0.0, "exactly")
 
-    core = Hierarchical({"x": number(2)}, groups=3, width=8, latent=2, scale=0.3).eval()
+    core: Any = Hierarchical({"x": number(2)}, groups=3, width=8, latent=2, scale=0.3).eval()
     x = torch.randn(1, 2).expand(3000, 2)
     with torch.no_grad():
         for group in core.groups:
@@ -438,7 +439,7 @@ def the_residual_posterior_has_its_divergence() -> Iterator[Finding]:
 )
 def the_hierarchy_bounds_its_likelihood() -> Iterator[Finding]:
     """ELBO <= importance-weighted bounds, which rise with their draws to a density that integrates to one."""
-    core = Hierarchical({"x": number()}, groups=2, width=8, latent=2, tokens=1, scale=0.5)
+    core: Any = Hierarchical({"x": number()}, groups=2, width=8, latent=2, tokens=1, scale=0.5)
     rows = torch.cat([torch.randn(300) * 0.3 - 2, torch.randn(300) * 0.3 + 2])
     _learn(core, {"x": rows}, 60)
     grid, some = {"x": torch.linspace(-8, 8, 81)}, {"x": rows[::4]}
@@ -472,7 +473,7 @@ def the_hierarchy_bounds_its_likelihood() -> Iterator[Finding]:
 )
 def penalty_and_balance() -> Iterator[Finding]:
     """The penalty is the sum of the largest singular values; groups that cost more weigh more while they compete."""
-    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 8, 3, groups=8), nn.Linear(6, 5))
+    net: Any = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 8, 3, groups=8), nn.Linear(6, 5))
     net[1].weight.data.uniform_(-2, 2)
     expected = [torch.linalg.matrix_norm(net[index].weight.flatten(1), 2) for index in (0, 3)]
     expected += [net[1].weight.abs().max(), max(torch.linalg.vector_norm(kernel) for kernel in net[2].weight)]
@@ -506,7 +507,7 @@ def penalty_and_balance() -> Iterator[Finding]:
 )
 def all_groups_are_in_use() -> Iterator[Finding]:
     """After a short training each group of latents, on either scale, carries something of x."""
-    core = Hierarchical({"image": image(1, 8, 8)}, groups=1, width=16, latent=2, warm_up=30)
+    core: Any = Hierarchical({"image": image(1, 8, 8)}, groups=1, width=16, latent=2, warm_up=30)
     angle, side = 2 * math.pi * torch.rand(512, 1, 1, 1), torch.linspace(-1, 1, 8)
     waves = torch.sin(3 * (side * angle.cos() + side[:, None] * angle.sin()) + 6 * torch.rand(512, 1, 1, 1))
     _learn(core, {"image": waves}, 60)
@@ -598,7 +599,9 @@ def without_mixing_it_is_the_vae() -> Iterator[Finding]:
             f"spread over t of the integrand for q = p, {name}", 1e-6, float(curve.std() / curve.mean().abs()),
             "importance sampling leaves no variance (appendix B)",
         )  # fmt: skip
-    core = LatentDiffusion({"x": number(3)}, latent=2, width=16, layers=1, prior_width=16, prior_layers=1, warm_up=0)
+    core: Any = LatentDiffusion(
+        {"x": number(3)}, latent=2, width=16, layers=1, prior_width=16, prior_layers=1, warm_up=0
+    )
     core.prior.raw_share.data.fill_(-torch.inf)
     x = torch.randn(1, 3).expand(20_000, 3)
     with torch.no_grad():
@@ -655,7 +658,7 @@ def the_prior_learns_the_latents() -> Iterator[Finding]:
     law = mixture.Mixture(
         schedules.make("geometric"), torch.tensor([[-1.5, 0.0], [1.5, 0.5]]), torch.tensor([0.09, 0.09])
     )
-    core = LatentDiffusion({"x": number(2)}, latent=2, width=16, layers=1, prior_width=32, prior_layers=2)
+    core: Any = LatentDiffusion({"x": number(2)}, latent=2, width=16, layers=1, prior_width=32, prior_layers=2)
     optimizer = torch.optim.Adam(core.parameters_of("prior"), lr=5e-3)
     steps = 500
     for step in range(steps):
@@ -701,7 +704,7 @@ def players_keep_to_themselves() -> Iterator[Finding]:
     data = {"x": torch.randn(64, 3), "kind": torch.randint(2, (64,))}
     fields: dict[str, Field] = {"x": number(3)}
     settings: dict[str, Any] = {"latent": 2, "width": 16, "prior_width": 16}
-    core = LatentDiffusion(fields, {"kind": category(2)}, weighting="uniform", **settings)
+    core: Any = LatentDiffusion(fields, {"kind": category(2)}, weighting="uniform", **settings)
     vae, prior = ({id(p) for p in core.parameters_of(player)} for player in ("vae", "prior"))
     yield holds("the players share no parameter", not vae & prior)
     yield holds("together they have all", vae | prior == {id(p) for p in core.parameters()})
