@@ -10,7 +10,7 @@ from sozai.generators.families.flow_matching import FlowMatching
 from sozai.generators.recipes.recipe import Build, Recipe
 
 SERVES = ("continuous", "categorical", "image", "sequence", "periodic", "rotation")
-TRAINING = {"steps": 3000, "batch_size": 256, "ema": 0.998}
+TRAINING = {"steps": 2000, "batch_size": 128, "ema": 0.998}
 
 
 def _build(core: type[GaussianDiffusion], **parts: Any) -> Build:
