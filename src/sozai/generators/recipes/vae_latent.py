@@ -44,7 +44,7 @@ RECIPES = [
         build=_vq_vae,
         likelihood="bound",
         serves=SERVES,
-        training={"steps": 1500, "batch_size": 128, "patience": 20},
+        training={"steps": 1500, "batch_size": 64, "patience": 20},
     ),
     Recipe(
         name="vq-vae-2",
@@ -59,7 +59,7 @@ RECIPES = [
         build=_vq_vae_2,
         likelihood="bound",
         serves=SERVES,
-        training={"steps": 1500, "batch_size": 128, "patience": 20},
+        training={"steps": 1500, "batch_size": 64, "patience": 20},
     ),
     Recipe(
         name="nvae",
@@ -74,7 +74,7 @@ RECIPES = [
         build=_nvae,
         likelihood="bound",
         serves=SERVES,
-        training={"steps": 1500, "batch_size": 128, "patience": 20},
+        training={"steps": 1500, "batch_size": 64, "patience": 20},
     ),
     Recipe(
         name="lsgm",
