@@ -205,7 +205,7 @@ def _frozen_times(original: Callable[..., tuple[Tensor, Tensor]]) -> Callable[..
 
 @check(
     "ddss",
-    seconds=2.3,
+    seconds=3.0,
     broken_by=[
         Mutation(
             "no gradient to the times through the coefficients", f"{learned.__name__}:coefficients", make=_frozen_times

@@ -120,7 +120,7 @@ def implicit_steps() -> Iterator[Finding]:
 
 @check(
     "ddim",
-    seconds=2.2,
+    seconds=2.5,
     broken_by=[
         Mutation(
             "the trace has the wrong sign",

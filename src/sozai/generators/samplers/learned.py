@@ -110,9 +110,9 @@ class Learned(Sampler):
 
     @torch.no_grad()
     def score(self, denoiser: Denoiser, x: Tensor, condition: Condition) -> float:
-        """Discrepancy from up to 2,000 rows of data, always with the same noise."""
+        """Discrepancy from up to 1,000 rows of data, always with the same noise."""
         with seeded(0):
-            rows = torch.randperm(len(x), device=x.device)[:2000]
+            rows = torch.randperm(len(x), device=x.device)[:1000]
             return float(self.discrepancy(denoiser, x[rows], None if condition is None else condition[rows]))
 
     def begin(self, denoiser: Denoiser) -> None:
