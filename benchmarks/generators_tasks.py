@@ -110,7 +110,7 @@ def moons(rows: int = 2000) -> Task:
     train, test = (
         array.dataset_of(make_moons(rows, noise=0.05, random_state=seed)[0].astype(np.float32)) for seed in (1, 2)
     )
-    return Task("moons", "Two moons (2-D)", "continuous", train, test, _plain, float, "nats", nothing, 15)
+    return Task("moons", "Two moons (2-D)", "continuous", train, test, _plain, float, "nats", nothing, 5)
 
 
 def ring(rows: int = 2000) -> Task:
@@ -130,7 +130,7 @@ def ring(rows: int = 2000) -> Task:
         hit = np.bincount(away.argmin(1)[near], minlength=8) > len(made) / 80  # a tenth of its share
         return {"modes of 8": float(hit.sum()), "within 3 sd": float(near.mean())}
 
-    return Task("ring", "Eight Gaussians (2-D)", "continuous", draw(1), draw(2), _plain, float, "nats", modes, 15)
+    return Task("ring", "Eight Gaussians (2-D)", "continuous", draw(1), draw(2), _plain, float, "nats", modes, 5)
 
 
 def digits() -> Task:
@@ -156,7 +156,7 @@ def digits() -> Task:
 
     return Task(
         "digits", "Digits (8x8 images)", "image", *sets, lambda made: pca.transform(made.reshape(len(made), -1) / 255),
-        lambda nats: -nats / (64 * np.log(2)), "bits/dim", classes, 40,
+        lambda nats: -nats / (64 * np.log(2)), "bits/dim", classes, 9,
     )  # fmt: skip
 
 
@@ -174,7 +174,7 @@ def concrete(path: Path) -> Task:
     shift = float(np.log(deviation).sum())
     task = Task(
         "concrete", "Concrete (a real table, 9 columns)", "continuous", table.dataset_of(rest),
-        table.dataset_of(held_out), features, lambda nats: nats + shift, "nats, standardised columns", nothing, 20,
+        table.dataset_of(held_out), features, lambda nats: nats + shift, "nats, standardised columns", nothing, 6,
     )  # fmt: skip
     task.given = table.dataset_of(rest, ["Strength"])
     return task
@@ -262,7 +262,7 @@ def grains(path: Path, size: int = 32, rows: int = 3000) -> Task:
 
     return Task(
         "grains", f"Grains (micrographs, {size}x{size})", "image", *sets, features,
-        lambda nats: -nats / (size**2 * np.log(2)), "bits/dim", structure, 60,
+        lambda nats: -nats / (size**2 * np.log(2)), "bits/dim", structure, 9,
     )  # fmt: skip
 
 

@@ -98,8 +98,9 @@ def train(
         ema: decay of the exponential average of the weights (0: none).
         clip: norm to which each player's gradient is clipped (``inf``: not).
         patience: stop when the held-out loss has not fallen for so many rounds; ``None``: never.
-        schedule: of the learning rate, ``"cosine"`` (to 2% of the peak) or ``"constant"``, after ``warmup`` steps.
-        max_time: stop after this time; seconds, or ``"10m"``.
+        schedule: of the learning rate, ``"cosine"`` (to 2% of the peak, at the last step or the end of the time) or
+            ``"constant"``, after ``warmup`` steps.
+        max_time: stop after this time; seconds, or ``"10m"``. Weights then depend on the machine's speed.
         seed: same seed, same weights on the same device.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``; on CUDA the loss is computed in bfloat16 where it can be.
         tensorboard: also log to TensorBoard in ``folder`` (needs the package ``tensorboard``).
@@ -138,7 +139,7 @@ def train(
     saved = time.monotonic()
     try:
         while run.step < steps and not log.stale(patience) and log.elapsed() < budget:
-            run.turn(_rate(schedule, run.step, steps, warmup))
+            run.turn(_rate(schedule, run.step, steps, warmup, log.elapsed() / budget))
             if run.step % every == 0 or run.step == steps or log.elapsed() >= budget:
                 judged = _judge(run.average, watched, target, run.step) if watched is not None else {}
                 distributed.share_buffers(core)
@@ -246,10 +247,11 @@ def _optimizer(core: Learner, player: Player) -> torch.optim.Optimizer:
     return OPTIMIZERS[player.optimizer]([p for p in core.parameters_of(player.name) if p.requires_grad], **settings)
 
 
-def _rate(schedule: str, step: int, steps: int, warmup: int) -> float:
-    """The learning rate as a share of its peak."""
+def _rate(schedule: str, step: int, steps: int, warmup: int, spent: float) -> float:
+    """The learning rate as a share of its peak; it comes to its end with the time budget (``spent``) too."""
     warm = min(1.0, (step + 1) / max(1, min(warmup, steps // 10)))
-    return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)) if schedule == "cosine" else 1.0)
+    done = min(1.0, max(step / steps, spent))
+    return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)) if schedule == "cosine" else 1.0)
 
 
 def _judge(average: Learner, rows: Rows, device: torch.device, step: int) -> dict[str, float]:
