@@ -106,7 +106,7 @@ RECIPES = [
         build=_build(VAEGAN),
         likelihood="none",
         serves=SERVES,
-        training=TRAINING | {"patience": None},
+        training=TRAINING | {"steps": 1000, "patience": None},
     ),
     Recipe(
         name="vlae",
@@ -132,6 +132,6 @@ RECIPES = [
         build=_build(LadderVAE),
         likelihood="bound",
         serves=SERVES,
-        training=TRAINING,
+        training=TRAINING | {"steps": 1000},
     ),
 ]
