@@ -40,6 +40,11 @@ def generate(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="For a trained system: a sampling option, NAME=VALUE.")
     ] = None,
+    translate: Annotated[
+        Path | None, typer.Option(help="For a trained cyclegan: the data to translate (all of it).")
+    ] = None,
+    domain: Annotated[str, typer.Option(help="With --translate: whose it is, a (the first trained on) or b.")] = "a",
+    size: Annotated[int, typer.Option(min=4, help="With --translate: pixels (edge) of image patches.")] = 32,
     weights: Annotated[Path | None, typer.Option(help="Folder of your own 'sozai train'.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same samples.")] = 0,
     as_json: AsJson = False,
@@ -58,7 +63,7 @@ def generate(
     if count < 1:
         raise UserError(f"{count} samples cannot be generated", "--count", "give a number of 1 or more")
     if name not in CRYSTALS and Path(name).is_dir():
-        _generate_system(Path(name), out, count, given or [], set_ or [], seed, as_json)
+        _generate_system(Path(name), out, count, given or [], set_ or [], (translate, domain, size), seed, as_json)
         return
     targets = {
         "energy_above_hull": energy_above_hull,
@@ -104,7 +109,14 @@ def generate(
 
 
 def _generate_system(
-    folder: Path, out: Path, count: int, given: list[str], options: list[str], seed: int, as_json: bool
+    folder: Path,
+    out: Path,
+    count: int,
+    given: list[str],
+    options: list[str],
+    source: tuple[Path | None, str, int],
+    seed: int,
+    as_json: bool,
 ) -> None:
     """Rows, images, formulas or texts of a trained system."""
     from sozai.cli.train import settings_of
@@ -113,8 +125,10 @@ def _generate_system(
     from sozai.generators.catalog import load
     from sozai.generators.saved import WEIGHTS
     from sozai.generators.system import System
+    from sozai.materials.dataset import read_dataset
     from sozai.trust.manifest import Manifest
 
+    path, domain, size = source
     system = load(folder)
     if not isinstance(system, System):
         raise UserError("this folder holds a generator of crystals", str(folder), f"use wyckoff-gpt --weights {folder}")
@@ -122,23 +136,29 @@ def _generate_system(
         raise UserError("the samples would go among the weights", "--out", "name another folder")
     conditions, settings = settings_of(given), settings_of(options)
     recorded = {"generator": str(folder), "count": count, "given": conditions, "options": settings}
+    recorded |= {} if path is None else {"translate": str(path), "domain": domain, "size": size}
     run = Manifest(
         output_folder(out), settings=recorded, seeds={"generator": seed}, weights=[folder / WEIGHTS], device="auto"
     )
     with run as manifest:
         manifest.record("generator", system.card())
         with progress("Generating", as_json) as on_progress:
-            made = system.sample(count, conditions, seed=seed, on_progress=on_progress, **settings)
+            if path is None:
+                made = system.sample(count, conditions, seed=seed, on_progress=on_progress, **settings)
+            else:
+                made = system.translate(read_dataset(path, size=size), domain, seed)
         written = system.material.write(made, out) if system.material else []
+    count = len(next(iter(made.values()))) if path else len(made)
     result = {
-        "generator": system.card(), "given": conditions, "written": len(made), "files": [str(path) for path in written],
+        "generator": system.card(), "given": conditions, "written": count,
+        "files": [str(path) for path in written],
         "seconds": manifest.cost()["seconds"],
     }  # fmt: skip
     emit(
         result,
         as_json,
         lambda console: console.print(
-            f"{len(made)} samples of {system.name} in {written[0] if len(written) == 1 else out} "
+            f"{result['written']} samples of {system.name} in {written[0] if len(written) == 1 else out} "
             f"({result['seconds']:.0f} s)"
         ),
     )

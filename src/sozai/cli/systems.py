@@ -102,6 +102,8 @@ def explain(recipe: Recipe, as_json: bool) -> None:
 
 
 def _use(recipe: Recipe) -> str:
+    if recipe.needs:
+        return f"It needs {recipe.needs}."
     if recipe.sampler:
         return (
             f'fitted = sozai.generator("ddpm").fit("table.csv")\n'

@@ -83,14 +83,17 @@ def train(
         sizes = {"width": 128, "layers": 3, "dropout": 0.25} | settings
         _train_crystals(data, out, max_atoms, epochs or 30, batch_size or 128, sizes, max_time, seed, device, as_json)
         return
-    recipe(name)
-    if len(data) > 1:
-        raise UserError(f"{name} learns from one file or folder, and {len(data)} are given", "--data", "join them")
+    sets = 2 if name == "cyclegan" else 1
+    if recipe(name).needs and sets == 1:
+        raise UserError(f"{name} cannot be trained on rows alone", "sozai train", f"it needs {recipe(name).needs}")
+    if len(data) != sets:
+        wanted = "two sets, between which it translates" if sets == 2 else "one file or folder"
+        raise UserError(f"{name} learns from {wanted}, and {len(data)} are given", "--data")
     training = {"steps": steps, "batch_size": batch_size}
     training_given = {key: value for key, value in training.items() if value is not None}
     distributed.start()
     _train_system(
-        name, data[0], out, (kind, given or [], column or [], size, limit), settings, training_given,
+        name, data, out, (kind, given or [], column or [], size, limit), settings, training_given,
         max_time or "inf", tensorboard, seed, device, as_json or distributed.rank() > 0,
     )  # fmt: skip
 
@@ -119,7 +122,7 @@ def settings_of(pairs: list[str]) -> dict[str, Any]:
 
 def _train_system(
     name: str,
-    path: Path,
+    paths: list[Path],
     out: Path,
     reading: tuple[str, list[str], list[str], int, int | None],
     settings: dict[str, Any],
@@ -135,7 +138,7 @@ def _train_system(
     from sozai.generators import distributed
     from sozai.generators.catalog import recipe
     from sozai.generators.system import System
-    from sozai.materials.dataset import read_dataset
+    from sozai.materials.dataset import join_domains, read_dataset
     from sozai.trust.manifest import Manifest
 
     kind, given, columns, size, limit = reading
@@ -144,15 +147,17 @@ def _train_system(
         "settings": settings, "training": training, "max_time": max_time, "device": device,
         "processes": distributed.world(),
     }  # fmt: skip
-    dataset = read_dataset(path, kind, given, columns, size, limit)
+    read = [read_dataset(path, kind, given, columns, size, limit) for path in paths]
+    dataset = read[0] if len(read) == 1 else join_domains(*read)
     system = System(recipe(name), **settings)
     first = distributed.rank() == 0
-    manifest = Manifest(out, settings=recorded, seeds={"training": seed}, data=[path], resume=True) if first else None
+    manifest = Manifest(out, settings=recorded, seeds={"training": seed}, data=paths, resume=True) if first else None
+    hashes = list(manifest.content["data"].values()) if manifest else []
     with manifest or nullcontext():
         with progress("Training", quiet) as on_progress:
             system.fit(
                 dataset, on_progress, folder=out, seed=seed, device=device, max_time=max_time, tensorboard=tensorboard,
-                card={"file": path.name, "hash": manifest.content["data"][str(path)] if manifest else ""}, **training,
+                card={"files": [path.name for path in paths], "hashes": hashes}, **training,
             )  # fmt: skip
         if manifest is not None:
             manifest.record("generator", system.card())

@@ -171,6 +171,31 @@ class System(Generator):
                     on_progress(start + size, count, "rows")
         return join(parts)
 
+    def translate(self, data: Any, source: str = "a", seed: int = 0) -> dict[str, Any]:
+        """Rows of one domain, and what they become in the other; for systems fitted to two domains.
+
+        Args:
+            data: a dataset like one of the two that it was fitted to.
+            source: of which domain, ``"a"`` (the first) or ``"b"``.
+            seed: of what is random.
+
+        Raises:
+            UserError: the system does not translate, or the data is of another shape.
+        """
+        core, dataset = self._fitted(), as_dataset(data)
+        if set(core.fields) != {"a", "b"}:
+            raise UserError(f"{self.name} does not translate", "translate", "train such as cyclegan on two sets")
+        if source not in core.fields or list(dataset.fields.values()) != [core.fields[source]]:
+            raise UserError("the data is not like the domain's", "translate", f"give what '{source}' was trained on")
+        batch = as_batch({source: next(iter(dataset.values.values()))}, {source: core.fields[source]})
+        with seeded(seed), torch.no_grad():
+            parts = [
+                core.sample(min(CHUNK, rows_of(batch) - at), take(batch, slice(at, at + CHUNK)))
+                for at in range(0, rows_of(batch), CHUNK)
+            ]
+        values = {name: tensor.cpu().numpy() for name, tensor in join(parts).items()}
+        return self._fitted_material().restore(values)
+
     def log_prob(self, data: Any) -> np.ndarray:
         """Log-density or its lower bound of each row, nats; see the recipe's ``likelihood``.
 

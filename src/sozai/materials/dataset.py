@@ -20,6 +20,8 @@ from sozai.fields import Field
 
 Values = Mapping[str, np.ndarray]
 """Arrays by field name; see ``sozai.fields`` for shapes and types."""
+KINDS = ("table", "images", "formulas", "text", "array")
+"""What ``read_dataset`` reads."""
 
 
 class Material(ABC):
@@ -103,8 +105,8 @@ def read_dataset(
     if not source.exists():
         raise UserError("there is no such file or folder", str(source))
     kind = guess(source) if kind == "auto" else kind
-    if kind not in _kinds():
-        raise UserError(f"there is no kind of data '{kind}'", "kind", f"use one of {', '.join(_kinds())}")
+    if kind not in KINDS:
+        raise UserError(f"there is no kind of data '{kind}'", "kind", f"use one of {', '.join(KINDS)}")
     if given and kind != "table":
         raise UserError(f"conditions are columns of a table, and {kind} have none", "given")
     if kind == "table":
@@ -150,6 +152,52 @@ def guess(path: Path) -> str:
     raise UserError("the file's name does not tell what it holds", str(path), "name it with --kind")
 
 
+class Domains(Material):
+    """Two sets of one kind and shape, unpaired, between which a system translates.
+
+    Args:
+        a, b: ``to_dict`` of the materials.
+        field: name of the only field of both.
+    """
+
+    kind = "domains"
+
+    def __init__(self, a: Mapping[str, Any], b: Mapping[str, Any], field: str):
+        self.sides, self.field = {"a": material_from(a), "b": material_from(b)}, field
+
+    def restore(self, values: Values) -> dict[str, Any]:
+        """The domain's objects by side."""
+        return {name: self.sides[name].restore({self.field: array}) for name, array in values.items()}
+
+    def write(self, made: dict[str, Any], folder: Path) -> list[Path]:
+        """A folder for each side."""
+        paths = []
+        for name, objects in made.items():
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            paths += self.sides[name].write(objects, folder / name)
+        return paths
+
+    def to_dict(self) -> dict[str, Any]:
+        """See ``Material``."""
+        return {"kind": self.kind, "field": self.field, **{name: each.to_dict() for name, each in self.sides.items()}}
+
+
+def join_domains(one: Dataset, two: Dataset) -> Dataset:
+    """Two datasets as the fields ``a`` and ``b``; rows of the smaller repeat.
+
+    Raises:
+        UserError: they are not of one kind and shape.
+    """
+    if one.conditions or two.conditions or len(one.fields) != 1 or one.fields != two.fields:
+        raise UserError(
+            "both must hold images, or arrays, of one shape", "the two sets", "give such as two folders of micrographs"
+        )
+    [(name, field)] = one.fields.items()
+    rows = np.arange(max(len(one), len(two)))
+    values = {side: each.values[name][rows % len(each)] for side, each in (("a", one), ("b", two))}
+    return Dataset(Domains(one.material.to_dict(), two.material.to_dict(), name), {"a": field, "b": field}, {}, values)
+
+
 def _kinds() -> dict[str, type[Material]]:
     from sozai.materials.array import Array
     from sozai.materials.formulas import Formulas
@@ -157,4 +205,4 @@ def _kinds() -> dict[str, type[Material]]:
     from sozai.materials.table import Table
     from sozai.materials.text import Text
 
-    return {each.kind: each for each in (Table, Images, Formulas, Text, Array)}
+    return {each.kind: each for each in (Table, Images, Formulas, Text, Array, Domains)}

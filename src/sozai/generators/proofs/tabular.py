@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -280,7 +281,7 @@ def one_column_after_the_other() -> Iterator[Finding]:
     """A column depends on the columns before it, by what was written and by attention, and on none after it."""
     core = tabular.TGAN(FIELDS, width=16, layers=2)
     fitted(core)
-    network = core.generator.network
+    network: Any = core.generator.network
     noise = torch.randn(8, core.noise_width)
     with torch.no_grad():
         for weights in network.attention:
@@ -332,7 +333,7 @@ def divergence_and_discrimination() -> Iterator[Finding]:
     core = tabular.TGAN(FIELDS, width=16, layers=2)
     batch = fitted(core)
     x = core.pair(take(batch, slice(64)))[0]
-    critic = core.critic.network
+    critic: Any = core.critic.network
     alone = critic.likeness(critic.features(x)).mean()
     collapsed = critic.likeness(critic.features(x[:1].expand(64, -1))).mean()
     yield near("likeness within a collapsed batch", 1.0, float(collapsed), 1e-5, "exp(0) for every pair")

@@ -9,7 +9,8 @@ from sozai.generators.families.flow import Flow
 from sozai.generators.recipes.recipe import Build, Recipe
 
 SERVES = ("continuous", "categorical", "image", "sequence")
-TRAINING = {"steps": 2000, "batch_size": 256, "ema": 0.99, "patience": 15}
+TRAINING = {"steps": 1200, "batch_size": 256, "ema": 0.99, "patience": 15}
+CONTINUOUS_TRAINING = TRAINING | {"steps": 300, "every": 15}
 
 
 def _flow(**parts: Any) -> Build:
@@ -83,7 +84,7 @@ RECIPES = [
         "modes a layer, where an affine map has none. Beyond [-5, 5] standard deviations it is the identity.\n"
         "The modern reference among flows for tables.",
         formula="z_b = RQS(x_b; widths, heights, slopes of x_a); log |det| = sum log RQS'",
-        build=_flow(transform="spline", autoregressive=False),
+        build=_flow(transform="spline", depth=4),
         likelihood="exact",
         serves=SERVES,
         training=TRAINING,
@@ -96,10 +97,10 @@ RECIPES = [
         idea="Data flow to noise along a learned velocity field; the density changes by its divergence, here\n"
         "the exact trace. No masks, no order of the numbers. Gradients by the adjoint equation.",
         formula="dx/dt = v(t, x), d log p / dt = -tr(dv/dx)",
-        build=_flow(transform="continuous", trace="exact", layers=3),
+        build=_flow(transform="continuous", trace="exact", layers=3, rate=5e-3),
         likelihood="exact",
         serves=SERVES,
-        training=TRAINING,
+        training=CONTINUOUS_TRAINING,
     ),
     Recipe(
         name="ffjord",
@@ -109,9 +110,9 @@ RECIPES = [
         idea="A continuous flow whose trace is estimated by one random direction a solve (Hutchinson): cost no\n"
         "longer grows with the dimensions. The log-likelihood is unbiased, not exact.",
         formula="tr(dv/dx) = E_e e^T (dv/dx) e, e fixed from t = 0 to 1",
-        build=_flow(transform="continuous", trace="hutchinson", layers=3),
+        build=_flow(transform="continuous", trace="hutchinson", layers=3, rate=5e-3),
         likelihood="exact",
         serves=SERVES,
-        training=TRAINING,
+        training=CONTINUOUS_TRAINING,
     ),
 ]

@@ -77,6 +77,7 @@ RECIPES = [
         build=_build(RewardModel),
         likelihood="none",
         serves=SERVES,
+        needs="a fitted language model and pairs of rows: RewardModel.wrap(policy), train(core, pairs(chosen, rejected))",
         training={"steps": 300, "batch_size": 64, "ema": 0.98, "patience": 8},
     ),
     Recipe(
@@ -90,6 +91,7 @@ RECIPES = [
         build=_build(DPO),
         likelihood="exact",
         serves=SERVES,
+        needs="a fitted language model and pairs of rows: DPO.wrap(policy), train(core, pairs(chosen, rejected))",
         training={"steps": 300, "batch_size": 64, "ema": 0.98, "patience": 8},
     ),
     Recipe(
@@ -104,6 +106,7 @@ RECIPES = [
         build=_build(GRPO),
         likelihood="exact",
         serves=SERVES,
+        needs="a fitted language model and a reward: core = GRPO.wrap(policy), core.reward = ..., train(core, rows)",
         training=ALIGNED,
     ),
     Recipe(
@@ -118,6 +121,7 @@ RECIPES = [
         build=_build(PPO),
         likelihood="exact",
         serves=SERVES,
+        needs="a fitted language model and a reward: core = PPO.wrap(policy), core.reward = ..., train(core, rows)",
         training=ALIGNED,
     ),
 ]

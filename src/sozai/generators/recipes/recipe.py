@@ -30,6 +30,7 @@ class Recipe:
         cost: ``seconds``, ``minutes`` or ``hours`` for about 1,000 rows on two cores.
         training: settings of ``generators.train.train`` that suit it (``steps``, ``batch_size``, ``ema``, ...).
         sampler: whether it is a faster sampler, which can also wrap an already fitted diffusion.
+        needs: what it needs beside rows, in words: it is then not fitted by ``fit(rows)`` alone.
         numbers: reference numbers, "what: paper's | ours" lines.
     """
 
@@ -46,4 +47,5 @@ class Recipe:
     cost: str = "minutes"
     training: Mapping[str, Any] = field(default_factory=dict)
     sampler: bool = False
+    needs: str = ""
     numbers: tuple[str, ...] = ()
