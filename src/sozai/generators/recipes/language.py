@@ -77,7 +77,7 @@ RECIPES = [
         build=_build(RewardModel),
         likelihood="none",
         serves=SERVES,
-        needs="a fitted language model and pairs of rows: RewardModel.wrap(policy), train(core, pairs(chosen, rejected))",
+        needs="a fitted language model and pairs of rows: RewardModel.wrap(policy), train(core, pairs(yes, no))",
         training={"steps": 300, "batch_size": 64, "ema": 0.98, "patience": 8},
     ),
     Recipe(
@@ -91,7 +91,7 @@ RECIPES = [
         build=_build(DPO),
         likelihood="exact",
         serves=SERVES,
-        needs="a fitted language model and pairs of rows: DPO.wrap(policy), train(core, pairs(chosen, rejected))",
+        needs="a fitted language model and pairs of rows: DPO.wrap(policy), train(core, pairs(yes, no))",
         training={"steps": 300, "batch_size": 64, "ema": 0.98, "patience": 8},
     ),
     Recipe(
