@@ -33,7 +33,7 @@ NOT_HERE = {
 SLOW_ON_IMAGES = ("transformer", "gpt", "gpt-2", "maf", "spline-flow", "cnf", "ffjord", "d3pm", "vlae")
 """Those that see pixels one by one or all with all: on the micrographs' 1,024 pixels they learn nothing in the time."""
 ALIKE = ("beta-tcvae", "factor-vae", "joint-vae")
-"""Those that differ from a VAE in how latents are disentangled; on the micrographs the VAE and beta-VAE stand for them."""
+"""VAEs that differ in how latents are disentangled; on the micrographs VAE and beta-VAE stand for them."""
 SAMPLES = 1000
 LIKELIHOOD_ROWS = 100
 
