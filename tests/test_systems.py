@@ -160,7 +160,7 @@ def test_two_processes_share_a_batch(table, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     logs = [json.loads((tmp_path / name / "training.json").read_text()) for name in ("one", "two")]
-    assert [len(log["rounds"]) for log in logs] == [10, 10]
+    assert [len(log["rounds"]) for log in logs] == [5, 5]
     first, last = (np.array([log["rounds"][at]["held_out"]["loss"] for log in logs]) for at in (0, -1))
     np.testing.assert_allclose(first[0], first[1], rtol=0.05)
     np.testing.assert_allclose(last[0], last[1], rtol=0.05)

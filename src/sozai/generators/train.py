@@ -94,7 +94,7 @@ def train(
         folder: for ``checkpoint.pt``, ``training.json`` and ``training.log``; without one nothing is written.
         steps: turns in all.
         batch_size: rows a batch, over all processes.
-        every: steps a round; by default a fiftieth of all.
+        every: steps a round; by default a fiftieth of all, and 25 at least.
         ema: decay of the exponential average of the weights (0: none).
         clip: norm to which each player's gradient is clipped (``inf``: not).
         patience: stop when the held-out loss has not fallen for so many rounds; ``None``: never.
@@ -134,7 +134,7 @@ def train(
         torch.manual_seed(seed)
     if distributed.world() > 1:  # each process its own noise
         torch.manual_seed(seed * 100_003 + run.step * 101 + distributed.rank())
-    every = every or max(1, steps // 50)
+    every = every or max(1, steps // 50, min(25, steps // 4))
     log.begin()
     saved = time.monotonic()
     try:
@@ -173,6 +173,8 @@ class _Run:
         self.step = self.epoch = self.consumed = 0
         self.totals: dict[str, float] = {"turns": 0.0}
         self._stream: Iterator[Batch] | None = None
+        self._weights: tuple[list[Tensor], list[Tensor]] | None = None
+        self._buffers: tuple[list[Tensor], list[Tensor]] = ([], [])
 
     def start(self) -> None:
         """The average starts at what ``prepare`` left."""
@@ -181,7 +183,8 @@ class _Run:
     def turn(self, rate: float) -> None:
         """Each player's updates; the losses of the last of them are added to the totals."""
         report: dict[str, float] = {"turns": 1.0}
-        self.core.train()
+        if not self.core.training:
+            self.core.train()
         for player in self.core.players:
             for _ in range(player.steps):
                 losses = self._update(player, rate, self._batch())
@@ -189,9 +192,11 @@ class _Run:
             report |= {f"{prefix}{name}": value for name, value in losses.items()}
         decay = min(self.ema, (2 + self.step) / (11 + self.step))
         with torch.no_grad():
-            for kept, new in zip(self.average.parameters(), self.core.parameters(), strict=True):
-                kept.lerp_(new, 1 - decay)
-            for old, fresh in zip(self.average.buffers(), self.core.buffers(), strict=True):
+            if self._weights is None:
+                self._weights = list(self.average.parameters()), list(self.core.parameters())
+                self._buffers = list(self.average.buffers()), list(self.core.buffers())
+            torch._foreach_lerp_(*self._weights, 1 - decay)
+            for old, fresh in zip(*self._buffers, strict=True):
                 old.copy_(fresh)
         for name, value in report.items():
             self.totals[name] = self.totals.get(name, 0.0) + value
@@ -242,6 +247,7 @@ def _optimizer(core: Learner, player: Player) -> torch.optim.Optimizer:
     settings: dict[str, Any] = {"lr": player.rate}
     if player.optimizer != "rmsprop":
         settings["betas"] = player.betas
+        settings["fused"] = core.device.type in ("cpu", "cuda")  # one pass over all weights
     if player.optimizer == "adamw":
         settings["weight_decay"] = player.weight_decay
     return OPTIMIZERS[player.optimizer]([p for p in core.parameters_of(player.name) if p.requires_grad], **settings)
