@@ -34,7 +34,6 @@ SLOW_ON_IMAGES = ("transformer", "gpt", "gpt-2", "maf", "spline-flow", "cnf", "f
 """Those that see pixels one by one or all with all: on the micrographs' 1,024 pixels they learn nothing in the time."""
 ALIKE = ("beta-tcvae", "factor-vae", "joint-vae")
 """VAEs that differ in how latents are disentangled; on the micrographs VAE and beta-VAE stand for them."""
-SAMPLES = 1000
 LIKELIHOOD_ROWS = 100
 
 
@@ -92,17 +91,17 @@ def measure(task: Task, name: str, seed: int, fitted: dict[tuple[str, int], Syst
             fitted[task.name, seed] = system
         given = {}
         if conditional:
-            rows = np.random.default_rng(seed).integers(len(data), size=SAMPLES)
+            rows = np.random.default_rng(seed).integers(len(data), size=task.samples)
             given = {condition: data.values[condition][rows] for condition in data.conditions}
         begun = time.process_time()
-        made = system.sample(SAMPLES, given, seed=seed)
+        made = system.sample(task.samples, given, seed=seed)
         sampling = time.process_time() - begun
         if conditional:
             made = made.assign(**given)
         result: dict[str, Any] = {
             **task.judge(made, seed),
             "training_s": training,
-            "sampling_s": sampling,
+            "sampling_s": sampling * 1000 / task.samples,
             "parameters": sum(weight.numel() for weight in system.core.parameters()),  # type: ignore[union-attr]
         }
         if recipe(name).likelihood != "none" and not recipe(name).sampler and not conditional:
@@ -124,7 +123,7 @@ def base(task: Task, seed: int, fitted: dict[tuple[str, int], System]) -> System
 
 def write(path: Path, chosen: list[Task], cache: common.Cache, seeds: int) -> None:
     """The page."""
-    parts = [HEAD.format(date=date.today().isoformat(), machine=common.machine(), seeds=seeds, samples=SAMPLES)]
+    parts = [HEAD.format(date=date.today().isoformat(), machine=common.machine(), seeds=seeds)]
     for task in chosen:
         parts.append(section(task, cache, seeds))
     left = "\n".join(f"- `{name}`: {why}." for name, why in NOT_HERE.items())
@@ -174,8 +173,9 @@ def section(task: Task, cache: common.Cache, seeds: int) -> str:
     best = rows[0][0]
     close = [f"`{name}`" for name, results in rows[1:] if mean(results) < 1.5 * max(1.0, mean(rows[0][1]))]
     words = (
-        f"{len(task.train):,} rows to learn from, {len(task.test):,} held out; at most {task.budget:.0f} s of "
-        f"training. Nearest to real rows: `{best}`" + (f"; almost as near: {', '.join(close)}" if close else "")
+        f"{len(task.train):,} rows to learn from, {len(task.test):,} held out, {task.samples:,} samples; at most "
+        f"{task.budget:.0f} s of training. Nearest to real rows: `{best}`"
+        + (f"; almost as near: {', '.join(close)}" if close else "")
     )
     text = f"## {task.title}\n\n{words}.\n\n" + "\n".join(lines) + "\n"
     if failed:
@@ -187,7 +187,7 @@ FIXED = {"distance", "told_apart", "training_s", "sampling_s", "parameters", "li
 HEAD = """# Which generator to take
 
 All systems of `sozai systems` that serve a task, with their default settings, on the same rows of the same data, judged
-alike. Mean and standard deviation over {seeds} seeds of training and sampling; {samples:,} samples each.
+alike. Mean and standard deviation over {seeds} seeds of training and sampling.
 
 - **distance**: energy distance of samples to held-out rows, over that of training rows to held-out rows. 1: as near
   as real rows are.

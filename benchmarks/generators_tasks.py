@@ -24,8 +24,6 @@ import pandas as pd
 from sozai.materials import array, formulas, images, table
 from sozai.materials.dataset import Dataset
 
-MOST_JUDGED = 1000
-
 
 @dataclass
 class Task:
@@ -38,6 +36,8 @@ class Task:
         scale: turns mean nats a row into the reported likelihood; ``unit`` names it, ``best`` says which is better.
         extra: task-specific numbers from samples.
         budget: seconds of training at most.
+        given: the training rows with conditions, for systems that need some.
+        samples: how many are drawn and judged.
     """
 
     name: str
@@ -51,12 +51,13 @@ class Task:
     extra: Callable[[Any], dict[str, float]]
     budget: float
     given: Dataset | None = None
+    samples: int = 1000
 
     def judge(self, made: Any, seed: int) -> dict[str, float]:
         """Scores of samples."""
         real, fresh = self.features(restored(self.test)), self.features(made)
         rng = np.random.default_rng(seed)
-        real, fresh = (each[rng.permutation(len(each))[:MOST_JUDGED]] for each in (real, fresh))
+        real, fresh = (each[rng.permutation(len(each))[: self.samples]] for each in (real, fresh))
         return {
             "distance": energy_distance(fresh, real) / self.floor,
             "told_apart": told_apart(fresh, real, seed),
@@ -67,7 +68,7 @@ class Task:
     def floor(self) -> float:
         """Energy distance of training rows to held-out rows."""
         train, test = self.features(restored(self.train)), self.features(restored(self.test))
-        return energy_distance(train[:MOST_JUDGED], test[:MOST_JUDGED])
+        return energy_distance(train[: self.samples], test[: self.samples])
 
 
 def restored(dataset: Dataset) -> Any:
@@ -156,7 +157,7 @@ def digits() -> Task:
 
     return Task(
         "digits", "Digits (8x8 images)", "image", *sets, lambda made: pca.transform(made.reshape(len(made), -1) / 255),
-        lambda nats: -nats / (64 * np.log(2)), "bits/dim", classes, 9,
+        lambda nats: -nats / (64 * np.log(2)), "bits/dim", classes, 12, samples=300,
     )  # fmt: skip
 
 
@@ -262,7 +263,7 @@ def grains(path: Path, size: int = 32, rows: int = 3000) -> Task:
 
     return Task(
         "grains", f"Grains (micrographs, {size}x{size})", "image", *sets, features,
-        lambda nats: -nats / (size**2 * np.log(2)), "bits/dim", structure, 9,
+        lambda nats: -nats / (size**2 * np.log(2)), "bits/dim", structure, 12, samples=300,
     )  # fmt: skip
 
 
