@@ -34,7 +34,7 @@ from sozai.generators.processes import schedules
 from sozai.generators.processes.gaussian import Denoiser, Schedule, noised, spread
 from sozai.generators.processes.schedules import GeometricSchedule
 from sozai.generators.samplers import catalog
-from sozai.generators.tensors import Batch
+from sozai.generators.tensors import Batch, take
 
 WEIGHTINGS = ("likelihood", "uniform")
 
@@ -187,7 +187,8 @@ class LatentDiffusion(Variational):
         return total + self.observation.log_volume()
 
     def finish(self, batch: Batch) -> None:
-        """Fit the sampler, where it needs fitting, to the latents of the training rows."""
+        """Fit the sampler to the latents of (some thousands of) the training rows."""
+        batch = take(batch, slice(0, 4096))
         with torch.no_grad():
             x = self.encode(batch)
             condition, told = self._vectors(self.condition_of(batch, len(x)), len(x))

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sozai.errors import UserError
+from sozai.generators import distributed
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ class VectorQuantiser(nn.Module):
         self.counts.copy_(counts.clamp(min=1))
         self.sums.copy_(self.codebook * self.counts[:, None])
         self.started.fill_(True)
+        distributed.share_weights(self)  # of many processes all go on from the first one's
 
     def assigned(self, z: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """How many of the vectors (count, width) each code got, (codes,), and their sums (codes, width)."""
@@ -142,6 +144,7 @@ class VectorQuantiser(nn.Module):
             used = self.counts[:, None] > 1e-5
             self.codebook.copy_(torch.where(used, self.sums / self.counts.clamp(min=1e-5)[:, None], self.codebook))
         self.revive(z)
+        distributed.share_weights(self)
 
     def revive(self, z: Tensor) -> None:
         """Codes that hardly any vector chooses start again at random vectors (count, width)."""
