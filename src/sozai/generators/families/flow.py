@@ -74,7 +74,7 @@ class Flow(Core):
         self, fields: Fields, conditions: Fields | None = None, *, transform: str = "affine", base: str = "normal",
         depth: int = 6, width: int = 64, layers: int = 2, autoregressive: bool = False, mixing: bool = False,
         actnorm: bool = False, scales: int = 0, logit: float = 0.0, bins: int = 8, trace: str = "exact",
-        tolerance: float = 1e-3, jitter: float = 0.01, drop: float = 0.1, rate: float = 2e-3,
+        tolerance: float = 1e-3, jitter: float = 0.02, drop: float = 0.1, rate: float = 2e-3,
         weight_decay: float = 1e-4, codec: Codec | None = None,
     ):  # fmt: skip
         _check(fields, {"transform": transform, "base": base, "trace": trace}, depth, jitter)

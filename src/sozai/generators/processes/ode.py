@@ -28,6 +28,9 @@ from sozai.generators.processes.bijections import Bijection
 
 MOST_EVALUATIONS = 3000
 """Of the velocity in one solve: beyond it the equation is too stiff, and would take forever."""
+RELAXED = 0.01
+"""How much less closely the trace is followed than the state: its error enters the loss once, not the path.
+Ten times closer doubles the evaluations of a trained flow (105 to 210 a solve on the two moons)."""
 
 
 def unit_directions(x: Tensor) -> Tensor:
@@ -113,9 +116,13 @@ class Continuous(Bijection):
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Data to noise, and the integral of the trace; its directions stay the same all the way."""
         directions = directions_of(self.trace, x)
-        return self.solve(
-            lambda t, x, total: self.velocity(t, x, context, directions), (x, x.new_zeros(len(x))), 0.0, 1.0, context
-        )
+
+        def field(t: Tensor, x: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
+            velocity, trace = self.velocity(t, x, context, directions)
+            return velocity, trace * RELAXED
+
+        z, log_det = self.solve(field, (x, x.new_zeros(len(x))), 0.0, 1.0, context)
+        return z, log_det / RELAXED
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Noise to data, without the trace."""
