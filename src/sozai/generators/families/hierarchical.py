@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from sozai.fields import Fields
 from sozai.generators.codec import Codec
 from sozai.generators.conditions import ConditionEncoder, drop
-from sozai.generators.core import Core
+from sozai.generators.core import Core, Player
 from sozai.generators.families.observation import Observation
 from sozai.generators.families.variational import require
 from sozai.generators.networks.cells import DownCell, SpectralPenalty, UpCell
@@ -118,6 +118,7 @@ class Hierarchical(Core):
     """
 
     likelihood = "bound"
+    players = (Player(rate=3e-3),)
     step: Tensor
     places: Tensor
 

@@ -144,7 +144,7 @@ class LatentDiffusion(Variational):
         self.weighting = weighting
         self.prior = MixedScore(latent, schedules.make(noise_schedule), prior_width, prior_layers)
         self.prior_given = ConditionEncoder(self.conditions, prior_width)
-        self.sampler = catalog.make(sampler, (latent,), steps=steps)
+        self.sampler = catalog.make(sampler, (latent,), steps=steps, path="log-snr")
         if weighting == "uniform":
             self.players = (Player("vae"), Player("prior"))
 

@@ -237,7 +237,11 @@ class Quantised(Core):
         )  # fmt: skip
         self.prior = CodePrior(self.grids, codes, self.conditions, prior_width, prior_layers, prior_dropout)
         self.judge = Judge(self.codec.event, self.conditions, width) if judge else None
-        self.players = (Player("autoencoder"), Player("prior"), *([Player("judge")] if judge else []))
+        self.players = (
+            Player("autoencoder", rate=3e-3),
+            Player("prior", rate=2e-3),
+            *([Player("judge")] if judge else []),
+        )
 
     def parameters_of(self, player: str) -> list[nn.Parameter]:
         """The decoder's noise belongs to the autoencoder."""
