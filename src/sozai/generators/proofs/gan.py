@@ -224,7 +224,7 @@ def the_critic_judges_packs() -> Iterator[Finding]:
 @check(
     "gan",
     "pacgan",
-    seconds=60,
+    seconds=20,
     broken_by=[
         Mutation(
             "the generator climbs the wrong way",
@@ -252,7 +252,7 @@ def no_mode_of_the_ring_is_lost() -> Iterator[Finding]:
 
 @check(
     "dcgan",
-    seconds=60,
+    seconds=20,
     broken_by=[
         Mutation("no tanh", "sozai.generators.codec:ImageCodec.activate", lambda self, raw, temperature=0.2: raw)
     ],

@@ -39,6 +39,10 @@ RECIPES = [
         likelihood="none",
         serves=SERVES,
         training=TRAINING,
+        numbers=(
+            "ring of 8 Gaussians, 1,500 steps, modes found and share within 3 sd: - | 8, 73% (one seed)",
+            "grid of 25, 3,000 steps, modes: - | 25 (one seed)",
+        ),
     ),
     Recipe(
         name="cgan",
@@ -53,6 +57,7 @@ RECIPES = [
         likelihood="none",
         serves=SERVES,
         training=TRAINING,
+        numbers=("concrete, mean |strength by a forest - strength asked for|, MPa: - | 6.3 (real rows 4.0; one seed)",),
     ),
     Recipe(
         name="dcgan",
@@ -67,6 +72,7 @@ RECIPES = [
         likelihood="none",
         serves=("image",),
         training=TRAINING | {"steps": 3000, "batch_size": 64},
+        numbers=("digits, energy distance on 20 components, 2,000 steps: - | 0.0032 (real rows -0.0008; one seed)",),
     ),
     Recipe(
         name="wgan",
@@ -81,6 +87,7 @@ RECIPES = [
         likelihood="none",
         serves=SERVES,
         training=TRAINING,
+        numbers=("ring of 8 Gaussians, 1,000 steps, modes found and share within 3 sd: - | 8, 5% (one seed)",),
     ),
     Recipe(
         name="wgan-gp",
@@ -88,7 +95,8 @@ RECIPES = [
         family="gan",
         paper="Gulrajani et al., NeurIPS 2017, arXiv 1704.00028",
         idea="WGAN whose critic is kept 1-Lipschitz by a penalty on its slope along lines from real to generated\n"
-        "rows instead of clipping. No batch norm in the critic, as the penalty is of single rows.",
+        "rows instead of clipping. No batch norm in the critic, as the penalty is of single rows. For a few\n"
+        "numbers in many narrow clusters set strength=0.1: with the paper's 10 modes are lost.",
         formula="max_f E f(x) - E f(G(z)) - 10 E (|grad f(u x + (1 - u) G(z))| - 1)^2, u ~ U(0, 1)",
         build=_gan(
             objective="wasserstein",
@@ -100,6 +108,10 @@ RECIPES = [
         likelihood="none",
         serves=SERVES,
         training=TRAINING,
+        numbers=(
+            "digits, energy distance on 20 components, 400 steps: - | 0.0034 (real rows -0.0009; one seed)",
+            "ring of 8 Gaussians, 800 steps, modes found: - | 3; with strength=0.1 8 (one seed each)",
+        ),
     ),
     Recipe(
         name="cyclegan",
@@ -130,5 +142,6 @@ RECIPES = [
         likelihood="none",
         serves=SERVES,
         training=TRAINING,
+        numbers=("grid of 25, 3,000 steps, modes: - | 14, fewer than our GAN (one seed)",),
     ),
 ]
