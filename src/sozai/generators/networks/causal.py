@@ -58,7 +58,9 @@ class CausalTransformer(nn.Module):
         mask: Tensor | None = None,
         context: Tensor | None = None,
     ) -> Tensor:
-        """Tokens (batch, *grid) to logits (batch, length, categories); condition (batch, width), context (batch, length, width).
+        """Tokens (batch, *grid) to logits (batch, length, categories).
+
+        The condition is (batch, width), the context (batch, length, width).
 
         The condition steers all places; the context is known about each place to be predicted. Time and mask are
         not looked at.
