@@ -19,7 +19,7 @@ SMALL = {
     "vq-vae": {"width": 8, "codes": 8, "blocks": 1, "prior_width": 16, "prior_layers": 1},
     "vq-vae-2": {"width": 8, "codes": 8, "blocks": 1, "prior_width": 16, "prior_layers": 1},
     "nvae": {"width": 8, "latent": 2},
-    "lsgm": {"width": 16, "layers": 1, "prior_width": 16, "prior_layers": 1, "latent": 4, "steps": 5},
+    "lsgm": {"width": 16, "layers": 1, "prior_width": 16, "prior_layers": 1, "latent": 4, "steps": 20},
 }
 KINDS = {
     "numbers": {"x": number(3), "y": number()},
