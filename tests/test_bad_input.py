@@ -627,7 +627,7 @@ def screen_into_a_design(folder):
     return screen(folder)
 
 
-@bad("-3 crystals")
+@bad("-3 samples")
 def generate_a_negative_count(folder):
     return ["generate", "random", "--count", "-3", "--out", str(folder / "run")]
 
@@ -664,9 +664,9 @@ def train_on_too_few(folder):
     return ["train", "wyckoff-gpt", "--data", str(folder / "good.cif"), "--out", str(folder / "w")]
 
 
-@bad("0 minutes", "--minutes")
+@bad("no time to train in", "0m")
 def train_in_no_time(folder):
-    return ["train", "wyckoff-gpt", "--data", str(folder), "--out", str(folder / "w"), "--minutes", "0"]
+    return ["train", "wyckoff-gpt", "--data", str(folder), "--out", str(folder / "w"), "--max-time", "0m"]
 
 
 @bad("in no crystal format")

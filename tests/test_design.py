@@ -450,7 +450,9 @@ def test_own_weights_from_training_to_design(tmp_path):
     crystals = [Crystal(known.table["id"].iloc[row], known.crystal(row).to_structure()) for row in rows]
     (data,) = write_crystals(crystals, tmp_path, formats=["parquet"])
     mine = tmp_path / "weights"
-    card = done("train", "wyckoff-gpt", "--data", data, "--out", mine, "--epochs", 1, "--width", 32, "--layers", 1)
+    card = done(
+        "train", "wyckoff-gpt", "--data", data, "--out", mine, "--epochs", 1, "--set", "width=32", "--set", "layers=1"
+    )
     assert card["crystals"] + card["left_out"] == 80 and card["crystals"] >= 75 and card["epochs"] == 1
     manifest = json.loads((mine / "manifest.json").read_text())
     assert manifest["status"] == "finished" and manifest["data"] == {

@@ -78,9 +78,9 @@ def generate(
     )
     if name not in CRYSTALS:
         raise UserError(
-            f"'{name}' is neither a generator of crystals nor a folder",
+            f"there is no generator '{name}' of crystals, nor a folder of that name",
             "generator",
-            "train a system first: sozai train",
+            f"use one of {', '.join(CRYSTALS)}, or the folder of a 'sozai train'",
         )
     source = generator(name, weights)
     settings = {"generator": name, "count": count, "wish": wish.to_dict()}
