@@ -45,6 +45,10 @@ RECIPES = [
         likelihood="bound",
         serves=SERVES,
         training={"steps": 1500, "batch_size": 64, "patience": 20},
+        numbers=(
+            "digits 8x8, bound in bits/dim on held-out rows: - | 2.30",
+            "concrete (9 columns), bound in nats: - | -47.5",
+        ),
     ),
     Recipe(
         name="vq-vae-2",
@@ -60,6 +64,10 @@ RECIPES = [
         likelihood="bound",
         serves=SERVES,
         training={"steps": 1500, "batch_size": 64, "patience": 20},
+        numbers=(
+            "digits 8x8, bound in bits/dim on held-out rows: - | 2.50",
+            "squared error of 2 levels over 1 at 80 bits each (toy of shades and tiles): below 1 | 0.41",
+        ),
     ),
     Recipe(
         name="nvae",
@@ -75,6 +83,10 @@ RECIPES = [
         likelihood="bound",
         serves=SERVES,
         training={"steps": 1500, "batch_size": 64, "patience": 20},
+        numbers=(
+            "digits 8x8, bound in bits/dim on held-out rows: - | 1.82",
+            "concrete (9 columns), bound in nats: - | -39.5",
+        ),
     ),
     Recipe(
         name="lsgm",
@@ -89,6 +101,10 @@ RECIPES = [
         build=_lsgm,
         likelihood="bound",
         serves=SERVES,
-        training={"steps": 2000, "batch_size": 128, "patience": 20},
+        training={"steps": 3000, "batch_size": 128, "patience": 20},
+        numbers=(
+            "digits 8x8, bound in bits/dim on held-out rows: - | 1.92 (16 latents: 1.89)",
+            "concrete (9 columns), bound in nats: - | -36.9",
+        ),
     ),
 ]
