@@ -51,6 +51,7 @@ RECIPES = [
         likelihood="exact",
         serves=SERVES,
         training=TRAINING,
+        numbers=("held-out nats a row of concrete (standardised, 206 rows): - | 2.40, 13 s",),
     ),
     Recipe(
         name="gpt-2",
@@ -65,6 +66,13 @@ RECIPES = [
         likelihood="exact",
         serves=SERVES,
         training=TRAINING,
+        numbers=(
+            "logits against transformers 5.23, frozen random weights: equal | largest difference 4e-7",
+            "nanoGPT CPU recipe, nats a character: 1.88 (Shakespeare) | 1.400 (Python help topics; transformers there 1.396)",
+            "accuracy with 0, 1, 2, 4, 6 examples: Bayes .50 .71 .87 .97 .99 | .53 .73 .85 .94 .98",
+            "held-out bits a pixel of the digits, given the digit: - | 2.00, 75 s",
+            "held-out nats a row of concrete (standardised, 206 rows): - | 2.36, 15 s",
+        ),
     ),
     Recipe(
         name="reward-model",
@@ -79,6 +87,7 @@ RECIPES = [
         serves=SERVES,
         needs="a fitted language model and pairs of rows: RewardModel.wrap(policy), train(core, pairs(yes, no))",
         training={"steps": 300, "batch_size": 64, "ema": 0.98, "patience": 8},
+        numbers=("rms error of 15 scores from 8,000 noisy judgements: statistical limit about .06 | .07",),
     ),
     Recipe(
         name="dpo",
@@ -93,6 +102,7 @@ RECIPES = [
         serves=SERVES,
         needs="a fitted language model and pairs of rows: DPO.wrap(policy), train(core, pairs(yes, no))",
         training={"steps": 300, "batch_size": 64, "ema": 0.98, "patience": 8},
+        numbers=("KL(pi | pi*) on 15 texts, 20,000 judgements: 0 | .006",),
     ),
     Recipe(
         name="grpo",
@@ -108,6 +118,10 @@ RECIPES = [
         serves=SERVES,
         needs="a fitted language model and a reward: core = GRPO.wrap(policy), core.reward = ..., train(core, rows)",
         training=ALIGNED,
+        numbers=(
+            "KL(pi | pi*) on 15 texts, normalise=False, kl=reward: 0 | .0002",
+            "share of sound formulas, 80 turns of 256: 55.4% before | 95.6% at KL 1.62 (least possible at 100%: .59)",
+        ),
     ),
     Recipe(
         name="ppo",
@@ -123,5 +137,10 @@ RECIPES = [
         serves=SERVES,
         needs="a fitted language model and a reward: core = PPO.wrap(policy), core.reward = ..., train(core, rows)",
         training=ALIGNED,
+        numbers=(
+            "KL(pi | pi*) on 15 texts: 0 | .0002",
+            "share of sound formulas, 80 turns of 256: 55.4% before | 93.8% at KL .93",
+            "share of neutral toy salts and KL, 60 turns: pi* 93%, 2.06 | 91%, 2.10",
+        ),
     ),
 ]
