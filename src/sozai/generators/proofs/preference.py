@@ -120,7 +120,7 @@ def published_rest(reference: Tensor, reward: Tensor, beta: float, normalise: bo
 
 
 @check(
-    "grpo", seconds=1.2,
+    "grpo", seconds=0.8,
     broken_by=[
         Mutation("the drift is that of KL(pi || pi_ref)", f"{OBJECTIVES}:drift",
                  lambda now, reference: (now.exp() / now.exp().detach()) * (now - reference).detach()),
@@ -195,7 +195,7 @@ def judged(first: Batch, second: Batch, reward: Tensor) -> Batch:
 
 
 @check(
-    "reward-model", seconds=3,
+    "reward-model", seconds=1.5,
     broken_by=[
         Mutation("the wrong one wins", f"{OBJECTIVES}:bradley_terry", make=lambda f: lambda w, o: f(o, w)),
         Mutation("squares of differences", f"{OBJECTIVES}:bradley_terry", lambda w, o: (w - o - 1) ** 2),

@@ -68,7 +68,7 @@ RECIPES = [
         training=TRAINING,
         numbers=(
             "logits against transformers 5.23, frozen random weights: equal | largest difference 4e-7",
-            "nanoGPT CPU recipe, nats a character: 1.88 (Shakespeare) | 1.400 (Python help topics; transformers there 1.396)",
+            "nanoGPT CPU recipe, nats a character: 1.88 (Shakespeare) | 1.400 (help topics; transformers 1.396)",
             "accuracy with 0, 1, 2, 4, 6 examples: Bayes .50 .71 .87 .97 .99 | .53 .73 .85 .94 .98",
             "held-out bits a pixel of the digits, given the digit: - | 2.00, 75 s",
             "held-out nats a row of concrete (standardised, 206 rows): - | 2.36, 15 s",
