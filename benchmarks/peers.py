@@ -341,7 +341,7 @@ def write(path: Path, rows: list[dict[str, Any]], seeds: int) -> None:
     text = (
         "## Peers\n\n"
         "The same model on the same data for the same number of steps, one core, in one run. *distance*: energy "
-        "distance of samples to held-out rows over that of training rows, see [generators.md](generators.md). sozai's "
+        "distance of samples to held-out rows over that of training rows. sozai's "
         f"time includes averaged weights and the held-out loss of each round. {seeds} seeds. For the language models "
         "see their own section.\n\n" + "\n".join(lines) + "\n\n"
         f"`import sozai` takes {import_seconds():.2f} s.\n\n"
