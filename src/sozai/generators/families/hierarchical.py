@@ -50,8 +50,11 @@ def residual_kl(shift: Tensor, log_stretch: Tensor, prior_log_scale: Tensor) -> 
 
 
 def balance(divergences: Tensor, places: Tensor) -> Tensor:
-    """gamma_l of mean divergences (groups,) on maps of so many places: in proportion to both, one on average."""
-    weights = places * (divergences.detach() + 1e-3)
+    """gamma_l of mean divergences (groups,) on maps of so many places: in proportion to the KL a place, 1 on average.
+
+    The paper prints a product with the map's size; its author calls that a misprint (issue 26 of its code).
+    """
+    weights = (divergences.detach() + 1e-3) / places
     return weights / weights.mean()
 
 

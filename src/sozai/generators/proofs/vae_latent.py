@@ -465,6 +465,11 @@ def the_hierarchy_bounds_its_likelihood() -> Iterator[Finding]:
             lambda self, rounds=1: sum(weight.norm() for weight in self._weights),
         ),
         Mutation(
+            "the balance multiplies by the map's size",
+            f"{NVAE}:balance",
+            lambda divergences, places: divergences * places / (divergences * places).mean(),
+        ),
+        Mutation(
             "the balance favours groups that cost nothing",
             f"{NVAE}:balance",
             lambda divergences, places: (1 / divergences.clamp(min=1e-3)) / (1 / divergences.clamp(min=1e-3)).mean(),
@@ -487,6 +492,7 @@ def penalty_and_balance() -> Iterator[Finding]:
     weights = hierarchical.balance(torch.tensor([1.0, 4.0, 9.0]), torch.tensor([1.0, 1.0, 2.0]))
     yield near("mean weight of the groups", 1.0, float(weights.mean()), 1e-5)
     yield near("weight of the second group over the first's", 4.0, float(weights[1] / weights[0]), 0.01, "their KLs")
+    yield near("weight of the third group over the first's", 4.5, float(weights[2] / weights[0]), 0.01, "KL a place")
 
 
 @check(
