@@ -13,7 +13,7 @@ from sozai.generators.processes import ode
 from sozai.generators.recipes.flow import RECIPES
 from sozai.generators.tensors import as_batch, seeded, take
 
-SMALL = {"width": 8, "depth": 2}
+SMALL = {"width": 8, "channels": 8, "depth": 2}
 RECIPE = {recipe.name: recipe for recipe in RECIPES}
 CASES = {
     "numbers": {"x": number(3)},
@@ -148,7 +148,14 @@ def test_a_stiff_equation_is_refused_and_not_waited_for():
 
 def test_mistakes_are_told():
     fields = {"x": number(2)}
-    for settings in ({"transform": "cubic"}, {"base": "cauchy"}, {"trace": "guess"}, {"depth": 0}, {"jitter": -1}):
+    for settings in (
+        {"transform": "cubic"},
+        {"base": "cauchy"},
+        {"trace": "guess"},
+        {"actnorm": "often"},
+        {"depth": 0},
+        {"jitter": -1},
+    ):
         with pytest.raises(UserError):
             Flow(fields, **settings)
     with pytest.raises(UserError, match="diffusion"):
@@ -159,7 +166,7 @@ def test_mistakes_are_told():
 
 def test_loss_parts_are_consistent():
     torch.manual_seed(0)
-    core = Flow({"x": image(1, 8, 8, levels=17)}, scales=2, depth=1, width=8)
+    core = Flow({"x": image(1, 8, 8, levels=17)}, scales=2, depth=1, channels=8)
     parts = core.loss(draw({"x": image(1, 8, 8, levels=17)}))
     assert float(parts["nats"]) == pytest.approx(float(parts["loss"]) * 64, rel=1e-5)
     assert float(parts["bits"]) == pytest.approx(float(parts["loss"]) / math.log(2), rel=1e-5)

@@ -30,6 +30,7 @@ from sozai.generators.tensors import Batch, rows_of, take
 CHOICES = {
     "transform": ("additive", "affine", "spline", "continuous"),
     "base": ("normal", "logistic"),
+    "actnorm": ("never", "images", "always"),
     "trace": ode.TRACES,
 }
 
@@ -42,13 +43,15 @@ class Flow(Core):
         conditions: numbers and categories; the density is that given them.
         transform: of one layer: ``"additive"``, ``"affine"``, ``"spline"`` or ``"continuous"``.
         base: density of the noise in each dimension, ``"normal"`` or ``"logistic"``.
-        depth: number of layers (of each scale, for images).
+        depth: number of layers; of an image in each scale (RealNVP: half of them checkerboards).
         width: of the networks' hidden layers.
-        layers: hidden layers (for images: residual blocks) of each network.
+        channels: of the convolutions of images.
+        layers: hidden layers of each network; an image's has one residual block less.
         autoregressive: each number is transformed given all earlier ones, not given half of them: more apt,
             but samples take a pass a number.
         mixing: between layers an invertible linear map, learned (Glow), instead of alternating masks.
-        actnorm: before each layer a scale and bias, set by the first batch (Glow).
+        actnorm: whether each layer follows a scale and bias set by the first batch (Glow): ``"never"``,
+            ``"always"``, or for ``"images"`` only.
         scales: how often an image is squeezed and half of it split off, as far as its sides are even; 0 takes
             it as one long vector.
         logit: how far from 0 and 1 the values of an image are kept before a logit (RealNVP); 0 for no logit.
@@ -72,12 +75,12 @@ class Flow(Core):
 
     def __init__(
         self, fields: Fields, conditions: Fields | None = None, *, transform: str = "affine", base: str = "normal",
-        depth: int = 6, width: int = 64, layers: int = 2, autoregressive: bool = False, mixing: bool = False,
-        actnorm: bool = False, scales: int = 0, logit: float = 0.0, bins: int = 8, trace: str = "exact",
-        tolerance: float = 1e-3, jitter: float = 0.02, drop: float = 0.1, rate: float = 2e-3,
+        depth: int = 6, width: int = 64, channels: int = 32, layers: int = 2, autoregressive: bool = False,
+        mixing: bool = False, actnorm: str = "never", scales: int = 0, logit: float = 0.0, bins: int = 8,
+        trace: str = "exact", tolerance: float = 1e-3, jitter: float = 0.02, drop: float = 0.1, rate: float = 2e-3,
         weight_decay: float = 1e-4, codec: Codec | None = None,
     ):  # fmt: skip
-        _check(fields, {"transform": transform, "base": base, "trace": trace}, depth, jitter)
+        _check(fields, {"transform": transform, "base": base, "trace": trace, "actnorm": actnorm}, depth, jitter)
         super().__init__(fields, conditions, codec or codec_for(fields, dequantise=True))
         self.players = (Player(rate=rate, weight_decay=weight_decay),)
         self.base, self.jitter, self.drop = base, jitter, drop
@@ -91,14 +94,17 @@ class Flow(Core):
         steered = width if self.conditions else 0
         event = tuple(self.codec.event)
         if scales and len(event) > 2 and transform != "continuous":
-            made = image_layers(event, steered, transform, depth, width, layers, mixing, actnorm, scales)
+            made = image_layers(
+                event, steered, transform, depth, channels, max(1, layers - 1), mixing, actnorm != "never", scales
+            )
         else:
             made = bijections.Chain([
                 bijections.Reshape(event, (self.dimensions,)),
                 continuous_layer(self.dimensions, steered, width, layers, trace, tolerance)
                 if transform == "continuous"
                 else vector_layers(
-                    self.dimensions, steered, transform, depth, [width] * layers, bins, autoregressive, mixing, actnorm
+                    self.dimensions, steered, transform, depth, [width] * layers, bins, autoregressive, mixing,
+                    actnorm == "always",
                 ),
             ])  # fmt: skip
         if logit and len(event) > 2:
@@ -202,7 +208,7 @@ def image_layers(
 ) -> Bijection:  # fmt: skip
     """Layers of one scale, then the next scale on half of their channels; ends in a flat vector.
 
-    RealNVP (masks alternate): checkerboards, squeeze, channel masks, split. Glow (mixing): squeeze, then steps
+    RealNVP (masks alternate): checkerboards, squeeze, as many channel masks, split. Glow (mixing): squeeze, then steps
     of actnorm, invertible 1x1 and a coupling, then split with a learned prior.
     """
     spatial = event[1:]
@@ -215,14 +221,14 @@ def image_layers(
         made.append(couplings.ImageCoupling(mask, context, transform, width, blocks))
 
     if not mixing:  # the last scale has no channel masks, so it gets one coupling more
-        for turn in range(depth if halves else depth + 1):
+        for turn in range((depth + 1) // 2 if halves else depth + 1):
             step(event, couplings.checkerboard(event, turn))
     shape = event
     if halves:
         made.append(bijections.Squeeze())
         shape = (event[0] * 2 ** len(spatial), *(side // 2 for side in spatial))
     if halves or mixing:
-        for turn in range(depth):
+        for turn in range(depth if mixing else max(1, depth // 2)):
             masks = couplings.channels if shape[0] > 1 else couplings.checkerboard
             step(shape, masks(shape, turn))
     if not halves or scales == 1:

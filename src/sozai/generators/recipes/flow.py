@@ -9,8 +9,8 @@ from sozai.generators.families.flow import Flow
 from sozai.generators.recipes.recipe import Build, Recipe
 
 SERVES = ("continuous", "categorical", "image", "sequence")
-TRAINING = {"steps": 1200, "batch_size": 256, "ema": 0.99, "patience": 15}
-CONTINUOUS_TRAINING = TRAINING | {"steps": 300, "every": 15}
+TRAINING = {"steps": 1200, "batch_size": 128, "ema": 0.99, "patience": 15}
+CONTINUOUS_TRAINING = TRAINING | {"steps": 500, "every": 25}
 
 
 def _flow(**parts: Any) -> Build:
@@ -43,7 +43,7 @@ RECIPES = [
         "coupled in checkerboards, squeezed, coupled by channels, and half of them leaves at each scale.\n"
         "Actnorm stands for the paper's batch normalisation of images: no running means.",
         formula="z_a = x_a, z_b = x_b exp(s(x_a)) + t(x_a); log |det| = sum s(x_a)",
-        build=_flow(transform="affine", scales=2, logit=0.05),
+        build=_flow(transform="affine", scales=2, logit=0.05, actnorm="images"),
         likelihood="exact",
         serves=SERVES,
         training=TRAINING,
@@ -57,7 +57,7 @@ RECIPES = [
         "(actnorm), and an invertible matrix over the channels in PLU form instead of fixed masks.\n"
         "The half that leaves an image's scale has a learned prior given the half that stays.",
         formula="z = W ((x + b) exp(l)), W = P L (U + diag s); log |det| = h w sum (l + log |s|) + coupling's",
-        build=_flow(transform="affine", mixing=True, actnorm=True, scales=2),
+        build=_flow(transform="affine", mixing=True, actnorm="always", scales=2, logit=0.05),
         likelihood="exact",
         serves=SERVES,
         training=TRAINING,
