@@ -10,6 +10,7 @@ from sozai.generators.recipes.recipe import Build, Recipe
 
 SERVES = ("continuous", "categorical", "image", "sequence")
 TRAINING = {"steps": 1200, "batch_size": 128, "ema": 0.99, "patience": 15}
+LARGE_BATCHES = TRAINING | {"batch_size": 256}
 CONTINUOUS_TRAINING = TRAINING | {"steps": 500, "every": 25}
 
 
@@ -32,7 +33,7 @@ RECIPES = [
         build=_flow(transform="additive", base="logistic"),
         likelihood="exact",
         serves=SERVES,
-        training=TRAINING,
+        training=LARGE_BATCHES,
     ),
     Recipe(
         name="realnvp",
@@ -73,7 +74,7 @@ RECIPES = [
         build=_flow(transform="affine", autoregressive=True),
         likelihood="exact",
         serves=SERVES,
-        training=TRAINING,
+        training=LARGE_BATCHES,
     ),
     Recipe(
         name="spline-flow",
@@ -87,7 +88,7 @@ RECIPES = [
         build=_flow(transform="spline", depth=4),
         likelihood="exact",
         serves=SERVES,
-        training=TRAINING,
+        training=LARGE_BATCHES,
     ),
     Recipe(
         name="cnf",
