@@ -111,7 +111,7 @@ def moons(rows: int = 2000) -> Task:
     train, test = (
         array.dataset_of(make_moons(rows, noise=0.05, random_state=seed)[0].astype(np.float32)) for seed in (1, 2)
     )
-    return Task("moons", "Two moons (2-D)", "continuous", train, test, _plain, float, "nats", nothing, 5)
+    return Task("moons", "Two moons (2-D)", "continuous", train, test, _plain, float, "nats", nothing, 8)
 
 
 def ring(rows: int = 2000) -> Task:
@@ -131,7 +131,7 @@ def ring(rows: int = 2000) -> Task:
         hit = np.bincount(away.argmin(1)[near], minlength=8) > len(made) / 80  # a tenth of its share
         return {"modes of 8": float(hit.sum()), "within 3 sd": float(near.mean())}
 
-    return Task("ring", "Eight Gaussians (2-D)", "continuous", draw(1), draw(2), _plain, float, "nats", modes, 5)
+    return Task("ring", "Eight Gaussians (2-D)", "continuous", draw(1), draw(2), _plain, float, "nats", modes, 8)
 
 
 def digits() -> Task:
@@ -157,7 +157,7 @@ def digits() -> Task:
 
     return Task(
         "digits", "Digits (8x8 images)", "image", *sets, lambda made: pca.transform(made.reshape(len(made), -1) / 255),
-        lambda nats: -nats / (64 * np.log(2)), "bits/dim", classes, 12, samples=300,
+        lambda nats: -nats / (64 * np.log(2)), "bits/dim", classes, 25, samples=300,
     )  # fmt: skip
 
 
@@ -175,7 +175,7 @@ def concrete(path: Path) -> Task:
     shift = float(np.log(deviation).sum())
     task = Task(
         "concrete", "Concrete (a real table, 9 columns)", "continuous", table.dataset_of(rest),
-        table.dataset_of(held_out), features, lambda nats: nats + shift, "nats, standardised columns", nothing, 6,
+        table.dataset_of(held_out), features, lambda nats: nats + shift, "nats, standardised columns", nothing, 12,
     )  # fmt: skip
     task.given = table.dataset_of(rest, ["Strength"])
     return task
@@ -225,7 +225,7 @@ def compositions(path: Path, rows: int = 4000) -> Task:
         float,
         "nats",
         chemistry,
-        40,
+        15,
     )
 
 
@@ -263,7 +263,7 @@ def grains(path: Path, size: int = 32, rows: int = 3000) -> Task:
 
     return Task(
         "grains", f"Grains (micrographs, {size}x{size})", "image", *sets, features,
-        lambda nats: -nats / (size**2 * np.log(2)), "bits/dim", structure, 12, samples=300,
+        lambda nats: -nats / (size**2 * np.log(2)), "bits/dim", structure, 40, samples=200,
     )  # fmt: skip
 
 

@@ -27,6 +27,8 @@ from sozai.generators.tensors import Batch, join, rows_of, seeded, take
 
 LIPSCHITZ = {"none": 0.0, "clip": 0.01, "gradient-penalty": 10.0, "r1": 0.1}
 """Ways to keep the critic smooth, each with its usual strength."""
+VECTOR_PENALTY = 0.1
+"""Of the gradient penalty on numbers: the 10 of images loses modes of narrow clusters (2 of 8 found, with 0.1 all)."""
 
 
 class Adversarial(Core):
@@ -36,7 +38,8 @@ class Adversarial(Core):
         fields, conditions, codec: see ``Core``.
         objective: ``"non-saturating"``, ``"least-squares"`` or ``"wasserstein"``.
         lipschitz: ``"none"``, ``"clip"`` (weights after each step), ``"gradient-penalty"`` or ``"r1"``.
-        strength: bound of the weights, or factor of the penalty; ``None``: the usual one.
+        strength: bound of the weights, or factor of the penalty; ``None``: the usual one, that of the gradient
+            penalty 10 for images and 0.1 for numbers.
         critic_steps: updates of the critic for one of the generator.
         pac: rows that the critic judges at once (PacGAN).
         network: ``"mlp"``, ``"convolutional"`` (images), or ``"auto"``: convolutional where it can be.
@@ -84,7 +87,9 @@ class Adversarial(Core):
             if value < 1:
                 raise UserError(f"it is {value}", f"setting '{name}'", "give a whole number from 1 on")
         self.objective, self.lipschitz = objective, lipschitz
-        self.strength = LIPSCHITZ[lipschitz] if strength is None else strength
+        vector = len(self.codec.event) == 1
+        usual = VECTOR_PENALTY if vector and lipschitz == "gradient-penalty" else LIPSCHITZ[lipschitz]
+        self.strength = usual if strength is None else strength
         self.pac, self.noise_width, self.drop = pac, noise, drop
         self.width, self.layers, self.normalisation = width, layers, tuple(normalisation)
         beta = (float(betas[0]), float(betas[1]))

@@ -46,7 +46,7 @@ class Flow(Core):
         depth: number of layers; of an image in each scale (RealNVP: half of them checkerboards).
         width: of the networks' hidden layers.
         channels: of the convolutions of images.
-        layers: hidden layers of each network; an image's has one residual block less.
+        layers: hidden layers of each network; an image's has two residual blocks fewer, at least one.
         autoregressive: each number is transformed given all earlier ones, not given half of them: more apt,
             but samples take a pass a number.
         mixing: between layers an invertible linear map, learned (Glow), instead of alternating masks.
@@ -75,9 +75,9 @@ class Flow(Core):
 
     def __init__(
         self, fields: Fields, conditions: Fields | None = None, *, transform: str = "affine", base: str = "normal",
-        depth: int = 6, width: int = 64, channels: int = 32, layers: int = 2, autoregressive: bool = False,
+        depth: int = 6, width: int = 64, channels: int = 32, layers: int = 3, autoregressive: bool = False,
         mixing: bool = False, actnorm: str = "never", scales: int = 0, logit: float = 0.0, bins: int = 8,
-        trace: str = "exact", tolerance: float = 1e-3, jitter: float = 0.02, drop: float = 0.1, rate: float = 2e-3,
+        trace: str = "exact", tolerance: float = 1e-3, jitter: float = 0.02, drop: float = 0.1, rate: float = 5e-3,
         weight_decay: float = 1e-4, codec: Codec | None = None,
     ):  # fmt: skip
         _check(fields, {"transform": transform, "base": base, "trace": trace, "actnorm": actnorm}, depth, jitter)
@@ -95,7 +95,7 @@ class Flow(Core):
         event = tuple(self.codec.event)
         if scales and len(event) > 2 and transform != "continuous":
             made = image_layers(
-                event, steered, transform, depth, channels, max(1, layers - 1), mixing, actnorm != "never", scales
+                event, steered, transform, depth, channels, max(1, layers - 2), mixing, actnorm != "never", scales
             )
         else:
             made = bijections.Chain([

@@ -275,7 +275,7 @@ class TGAN(Adversarial):
         pieces = []
         for span in self.codec.spans:
             piece = encoded[:, span.columns]
-            if span.kind == "choice" and self.fields[span.field].discrete:
+            if span.kind == "choice":
                 piece = piece + self.blur * torch.rand_like(piece)
                 piece = piece / piece.sum(1, keepdim=True)
             pieces.append(piece)

@@ -98,7 +98,7 @@ RECIPES = [
         idea="Data flow to noise along a learned velocity field; the density changes by its divergence, here\n"
         "the exact trace. No masks, no order of the numbers. Gradients by the adjoint equation.",
         formula="dx/dt = v(t, x), d log p / dt = -tr(dv/dx)",
-        build=_flow(transform="continuous", trace="exact", layers=3, rate=5e-3),
+        build=_flow(transform="continuous", trace="exact"),
         likelihood="exact",
         serves=SERVES,
         training=CONTINUOUS_TRAINING,
@@ -111,7 +111,7 @@ RECIPES = [
         idea="A continuous flow whose trace is estimated by one random direction a solve (Hutchinson): cost no\n"
         "longer grows with the dimensions. The log-likelihood is unbiased, not exact.",
         formula="tr(dv/dx) = E_e e^T (dv/dx) e, e fixed from t = 0 to 1",
-        build=_flow(transform="continuous", trace="hutchinson", layers=3, rate=5e-3),
+        build=_flow(transform="continuous", trace="hutchinson"),
         likelihood="exact",
         serves=SERVES,
         training=CONTINUOUS_TRAINING,
