@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -10,7 +12,7 @@ from sozai.errors import UserError  # noqa: E402
 from sozai.fields import Field, category, image, number, sequence  # noqa: E402
 from sozai.generators.families.diffusion import GaussianDiffusion, ProbabilityFlow  # noqa: E402
 from sozai.generators.families.flow_matching import FlowMatching  # noqa: E402
-from sozai.generators.networks.unet import UNet  # noqa: E402
+from sozai.generators.networks.unet import UNet, fold, unfold  # noqa: E402
 from sozai.generators.processes import schedules  # noqa: E402
 from sozai.generators.recipes.diffusion import RECIPES  # noqa: E402
 from sozai.generators.samplers import guidance  # noqa: E402
@@ -166,12 +168,26 @@ def test_training_mode_is_left_as_it_was():
     assert not core.training
 
 
-@pytest.mark.parametrize("event", [(1, 8, 8), (2, 5, 7), (1, 16, 12), (1, 3, 3), (1, 6, 5, 9)])
+@pytest.mark.parametrize(
+    "event", [(1, 8, 8), (2, 5, 7), (1, 16, 12), (1, 3, 3), (1, 6, 5, 9), (2, 32, 48), (1, 33, 32)]
+)
 def test_unet_takes_any_size(event):
     net = UNet(event, width=8, condition=4, outputs=3)
     out = net(torch.randn(2, *event), torch.rand(2), torch.randn(2, 4))
     assert out.shape == (2, 3, *event[1:])
     assert out.abs().max() == 0  # the last convolution starts at zero
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 6), (1, 1, 2, 4, 8)])
+def test_patches_fold_and_unfold(shape):
+    x = torch.arange(math.prod(shape)).reshape(shape)
+    folded = fold(x, 2)
+    assert folded.shape == (shape[0], shape[1] * 2 ** (len(shape) - 2), *(side // 2 for side in shape[2:]))
+    corner = x[:, :, *(slice(2) for _ in shape[2:])].reshape(shape[0], -1)
+    assert torch.equal(
+        folded[:, :, *(0 for _ in shape[2:])].sort(1).values, corner.sort(1).values
+    )  # one patch's pixels
+    assert torch.equal(unfold(folded, 2), x)
 
 
 def test_optimal_coupling_trains():

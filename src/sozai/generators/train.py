@@ -168,6 +168,7 @@ class _Run:
 
     def __init__(self, core: Learner, rows: Rows, batch_size: int, seed: int, ema: float, clip: float):
         self.core, self.rows, self.batch_size, self.seed, self.ema, self.clip = core, rows, batch_size, seed, ema, clip
+        self.device = core.device  # asking the module each time would look through all of it
         self.average = copy.deepcopy(core).eval()
         self.optimizers = {player.name: _optimizer(core, player) for player in core.players}
         self.step = self.epoch = self.consumed = 0
@@ -210,8 +211,7 @@ class _Run:
         return means
 
     def _update(self, player: Player, rate: float, batch: Batch) -> dict[str, float]:
-        device = self.core.device
-        optimizer = self.optimizers[player.name]
+        device, optimizer = self.device, self.optimizers[player.name]
         for group in optimizer.param_groups:
             group["lr"] = player.rate * rate
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
@@ -222,8 +222,11 @@ class _Run:
         losses["loss"].backward()
         learned = [weight for group in optimizer.param_groups for weight in group["params"]]
         distributed.average_gradients(learned)
-        if not math.isfinite(float(nn.utils.clip_grad_norm_(learned, self.clip))):
+        norm = nn.utils.get_total_norm([weight.grad for weight in learned if weight.grad is not None])
+        if not math.isfinite(float(norm)):
             _check_finite({"gradient": math.nan, **values}, f"of player '{player.name}' at step {self.step + 1}")
+        if norm > self.clip:
+            nn.utils.clip_grads_with_norm_(learned, self.clip, norm)
         optimizer.step()
         self.core.after_step(player.name)
         return values

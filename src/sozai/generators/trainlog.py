@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import time
@@ -69,7 +68,7 @@ class TrainingLog:
             if held_out["loss"] < self.best_loss:
                 self.best_loss, self.best_step = held_out["loss"], step
                 self.best_round = len(self.content["rounds"]) + 1
-                self.best_weights = copy.deepcopy(average.state_dict())
+                self.best_weights = {name: value.clone() for name, value in average.state_dict().items()}
         self.content["rounds"].append(entry)
         if self.folder is not None:
             with open(self.folder / "training.log", "a", encoding="utf-8") as stream:

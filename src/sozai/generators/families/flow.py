@@ -56,6 +56,7 @@ class Flow(Core):
             it as one long vector.
         logit: how far from 0 and 1 the values of an image are kept before a logit (RealNVP); 0 for no logit.
         bins: of a spline.
+        stretch: about the most by which one affine layer stretches or shrinks a number; of images e^3.
         trace: of a continuous flow, ``"exact"`` or ``"hutchinson"``.
         tolerance: of a continuous flow's integration in training; in evaluation a tenth of it.
         jitter: deviation of the normal noise that training adds to the standardised continuous values. Repeated
@@ -77,8 +78,8 @@ class Flow(Core):
         self, fields: Fields, conditions: Fields | None = None, *, transform: str = "affine", base: str = "normal",
         depth: int = 6, width: int = 64, channels: int = 32, layers: int = 3, autoregressive: bool = False,
         mixing: bool = False, actnorm: str = "never", scales: int = 0, logit: float = 0.0, bins: int = 8,
-        trace: str = "exact", tolerance: float = 1e-3, jitter: float = 0.02, drop: float = 0.1, rate: float = 5e-3,
-        weight_decay: float = 1e-4, codec: Codec | None = None,
+        stretch: float = 10.0, trace: str = "exact", tolerance: float = 1e-3, jitter: float = 0.02, drop: float = 0.1,
+        rate: float = 5e-3, weight_decay: float = 1e-4, codec: Codec | None = None,
     ):  # fmt: skip
         _check(fields, {"transform": transform, "base": base, "trace": trace, "actnorm": actnorm}, depth, jitter)
         super().__init__(fields, conditions, codec or codec_for(fields, dequantise=True))
@@ -103,8 +104,8 @@ class Flow(Core):
                 continuous_layer(self.dimensions, steered, width, layers, trace, tolerance)
                 if transform == "continuous"
                 else vector_layers(
-                    self.dimensions, steered, transform, depth, [width] * layers, bins, autoregressive, mixing,
-                    actnorm == "always",
+                    self.dimensions, steered, transform, depth, [width] * layers, bins, stretch, autoregressive,
+                    mixing, actnorm == "always",
                 ),
             ])  # fmt: skip
         if logit and len(event) > 2:
@@ -189,15 +190,17 @@ def continuous_layer(features: int, context: int, width: int, layers: int, trace
 
 
 def vector_layers(
-    features: int, context: int, transform: str, depth: int, hidden: list[int], bins: int, autoregressive: bool,
-    mixing: bool, actnorm: bool,
+    features: int, context: int, transform: str, depth: int, hidden: list[int], bins: int, stretch: float,
+    autoregressive: bool, mixing: bool, actnorm: bool,
 ) -> Bijection:  # fmt: skip
     """Couplings whose masks alternate, between actnorms and invertible linear maps where asked for."""
     made: list[Bijection] = []
     for turn in range(depth):
         made += [bijections.ActNorm(features)] if actnorm else []
         made += [bijections.Invertible1x1(features)] if mixing else []
-        made.append(couplings.vector_coupling(features, context, turn, transform, hidden, bins, autoregressive))
+        made.append(
+            couplings.vector_coupling(features, context, turn, transform, hidden, bins, stretch, autoregressive)
+        )
     # An additive flow keeps volume, so that one scale a dimension has to do all of it (NICE, section 3.3).
     return bijections.Chain([*made, bijections.Diagonal(features)])
 

@@ -3,7 +3,7 @@
 Residual blocks of group norm and convolution, steered by time and condition (scale and shift after the second
 norm, 2102.09672); halved resolution on the way down, skips on the way up, self-attention at the coarsest. The last
 convolution starts at zero. Any spatial size works: odd lengths are halved upwards and restored from the skip.
-Large images enter as patches of 2 x 2 pixels folded into channels, a quarter of the work (simple diffusion, 2301.11093).
+Large images enter as patches of 2 x 2 pixels folded into channels, a quarter of the work (2301.11093).
 """
 
 from __future__ import annotations

@@ -67,16 +67,16 @@ class Spline(MonotonicRQSTransform):
         return torch.where(inside, x0 + share * (x1 - x0), y)
 
 
-def univariate(kind: str, bins: int = 8) -> tuple[Callable[..., Any], list[tuple[int, ...]]]:
+def univariate(kind: str, bins: int = 8, stretch: float = 10.0) -> tuple[Callable[..., Any], list[tuple[int, ...]]]:
     """What a coupling does to each number, as zuko wants it: constructor and shapes of its parameters.
 
-    ``"additive"``: x + t; ``"affine"``: x exp(s) + t with |s| softly below log 10, since where a table's rows
-    lie close together a freer s makes a row a little beside them impossible (worst held-out row of the concrete
-    table: 137 nats at 1,000, 65 at 10); ``"spline"``: slopes between 1/100 and 100.
+    ``"additive"``: x + t; ``"affine"``: x exp(s) + t with |s| softly below log ``stretch``, since where a table's
+    rows lie close together a freer s makes a row a little beside them impossible (worst held-out row of the
+    concrete table: 137 nats at 1,000, 65 at 10); ``"spline"``: slopes between 1/100 and 100.
     """
     kinds: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {
         "additive": (AdditiveTransform, [()]),
-        "affine": (partial(MonotonicAffineTransform, slope=0.1), [(), ()]),
+        "affine": (partial(MonotonicAffineTransform, slope=1 / stretch), [(), ()]),
         "spline": (partial(Spline, slope=0.01), [(bins,), (bins,), (bins - 1,)]),
     }
     return kinds[kind]
@@ -100,13 +100,15 @@ def channels(shape: tuple[int, ...], turn: int) -> Tensor:
 
 
 def vector_coupling(
-    features: int, context: int, turn: int, kind: str, hidden: list[int], bins: int = 8, autoregressive: bool = False
-) -> Bijection:
+    features: int, context: int, turn: int, kind: str, hidden: list[int], bins: int = 8, stretch: float = 10.0,
+    autoregressive: bool = False,
+) -> Bijection:  # fmt: skip
     """A coupling layer of zuko, or a masked autoregressive one (arXiv 1705.07057); starts near the identity."""
-    constructor, shapes = univariate(kind, bins)
+    constructor, shapes = univariate(kind, bins, stretch)
     settings: dict[str, Any] = {"univariate": constructor, "shapes": shapes}
     if features > 1:
-        settings |= {"hidden_features": hidden, "activation": nn.SiLU}
+        # Masks leave few paths to the first numbers: none of them may die.
+        settings |= {"hidden_features": hidden, "activation": nn.LeakyReLU if autoregressive else nn.ReLU}
         if autoregressive:
             order = torch.arange(features)
             settings["order"] = order.flip(0) if turn % 2 else order

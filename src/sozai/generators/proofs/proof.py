@@ -12,8 +12,8 @@ applied the check must yield at least one finding that fails (or raise).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -86,20 +86,24 @@ class Check:
         """Whether it runs in the test suite."""
         return self.seconds <= FAST_SECONDS
 
-    def run(self, seed: int = 0) -> list[Finding]:
-        """All findings, with torch's random numbers seeded; nothing outside is disturbed."""
+    def findings(self, seed: int = 0) -> Generator[Finding, None, None]:
+        """One after the other, with torch's random numbers seeded; nothing outside is disturbed once it is closed."""
         with seeded(seed):
             threads = torch.get_num_threads()
             try:
-                return list(self.function())
+                yield from self.function()
             finally:
                 torch.set_num_threads(threads)
 
+    def run(self, seed: int = 0) -> list[Finding]:
+        """All findings."""
+        return list(self.findings(seed))
+
     def survives(self, mutation: Mutation) -> bool:
         """Whether all findings still pass with our code broken: then the check is worthless."""
-        with mutation.applied():
+        with mutation.applied(), closing(self.findings()) as findings:
             try:
-                return all(finding.passed for finding in self.run())
+                return all(finding.passed for finding in findings)  # the first that fails ends it
             except Exception:
                 return False
 

@@ -124,7 +124,7 @@ def the_gap_of_shifted_gaussians() -> Iterator[Finding]:
     """For laws shifted by d the best critic is linear with slope 1 + d / (2 lambda), so its gap is d (1 + d / 20)."""
     torch.set_num_threads(1)
     for shift in (1.0, 3.0):
-        core = build("wgan-gp", {"x": number(4)}, width=32, layers=2)
+        core = build("wgan-gp", {"x": number(4)}, width=32, layers=2, strength=10.0)
         offset = torch.tensor([shift, 0, 0, 0])
         core = against(core, lambda count: torch.randn(count, 4))
         for rate in (6.0, 2.0, 0.4):
