@@ -13,7 +13,7 @@ from pathlib import Path
 
 import common
 
-ORDER = ["generation", "stability", "relaxation", "wyckoff_form", "samplers", "language", "peers"]
+ORDER = ["generation", "stability", "relaxation", "wyckoff_form", "published", "samplers", "language", "peers"]
 HEAD = """# Benchmarks
 
 What sozai's parts do, in numbers, each with the command that gives it. Crystals and energies of the data sets are not
