@@ -72,6 +72,8 @@ def main() -> None:
 def systems_for(task: Task) -> list[str]:
     """Systems that serve the task's fields; samplers come after the diffusion that they wrap."""
     left_out = {*NOT_HERE, *(["cgan"] if task.given is None else [])}
+    if task.kind == "image":
+        left_out.add("field-diffusion")
     if task.name == "grains":
         left_out |= {*SLOW_ON_IMAGES, *ALIKE}
     names = [r.name for r in recipes().values() if task.kind in r.serves and r.name not in left_out]
@@ -131,7 +133,8 @@ def write(path: Path, chosen: list[Task], cache: common.Cache, seeds: int) -> No
     left = "\n".join(f"- `{name}`: {why}." for name, why in NOT_HERE.items())
     slow, alike = (", ".join(f"`{name}`" for name in names) for names in (SLOW_ON_IMAGES, ALIKE))
     left += (
-        f"\n- on the micrographs {slow}: they see pixels one by one, or all with all, and learn nothing in the time.\n"
+        "\n- on images `field-diffusion`: it lets all pixels attend to each other, and is made for other fields.\n"
+        f"- on the micrographs {slow}: they see pixels one by one, or all with all, and learn nothing in the time.\n"
         f"- on the micrographs {alike}: as generators they are a VAE.\n"
         "- `cgan` where there is nothing to condition on: it is the GAN."
     )

@@ -157,7 +157,7 @@ def digits() -> Task:
 
     return Task(
         "digits", "Digits (8x8 images)", "image", *sets, lambda made: pca.transform(made.reshape(len(made), -1) / 255),
-        lambda nats: -nats / (64 * np.log(2)), "bits/dim", classes, 25, samples=300,
+        lambda nats: -nats / (64 * np.log(2)), "bits/dim", classes, 20, samples=300,
     )  # fmt: skip
 
 
@@ -263,7 +263,7 @@ def grains(path: Path, size: int = 32, rows: int = 3000) -> Task:
 
     return Task(
         "grains", f"Grains (micrographs, {size}x{size})", "image", *sets, features,
-        lambda nats: -nats / (size**2 * np.log(2)), "bits/dim", structure, 40, samples=200,
+        lambda nats: -nats / (size**2 * np.log(2)), "bits/dim", structure, 30, samples=200,
     )  # fmt: skip
 
 

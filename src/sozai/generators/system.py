@@ -26,6 +26,9 @@ CHUNK = 512
 TRAINING = ("steps", "batch_size", "every", "ema", "clip", "patience", "schedule", "warmup")
 """Settings of the training loop, which share the constructor with those of the parts."""
 
+IMAGES_A_BATCH = 32
+"""At most, on a CPU and unless told otherwise: there many small steps on images come further than few large ones."""
+
 
 class System(Generator):
     """A recipe of the catalog and what it has learned.
@@ -37,7 +40,9 @@ class System(Generator):
 
     def __init__(self, recipe: Recipe, **settings: Any):
         self.recipe, self.name = recipe, recipe.name  # type: ignore[misc]
-        self.training = {**recipe.training, **{name: settings.pop(name) for name in TRAINING if name in settings}}
+        chosen = {name: settings.pop(name) for name in TRAINING if name in settings}
+        self.training = {**recipe.training, **chosen}
+        self._own_batches = "batch_size" in chosen
         self.settings = settings
         self.core: Core | None = None
         self.material: Material | None = None
@@ -111,7 +116,11 @@ class System(Generator):
             core = self.build(dataset.fields, dataset.conditions)
             rest, kept = split(batch, held_out, seed) if held_out else (batch, None)
             settings = {**self.training, **training}
+            small = device_of(device).type == "cpu" and any(f.kind == "image" for f in dataset.fields.values())
+            if small and not self._own_batches and "batch_size" not in training:
+                settings["batch_size"] = min(settings.get("batch_size", 128), IMAGES_A_BATCH)
             settings["batch_size"] = min(settings.get("batch_size", 128), rows_of(rest))
+            self.training = settings
             self.log = train(
                 core, rest, kept, folder, seed=seed, device=device, max_time=max_time, tensorboard=tensorboard,
                 on_progress=on_progress, **settings,

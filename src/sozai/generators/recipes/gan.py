@@ -86,7 +86,7 @@ RECIPES = [
         build=_gan(objective="wasserstein", lipschitz="clip", critic_steps=5, optimizer="rmsprop", rate=5e-4),
         likelihood="none",
         serves=SERVES,
-        training=TRAINING,
+        training=TRAINING | {"batch_size": 64},
         numbers=("ring of 8 Gaussians, 1,000 steps, modes found and share within 3 sd: - | 8, 5% (one seed)",),
     ),
     Recipe(
@@ -107,7 +107,7 @@ RECIPES = [
         ),
         likelihood="none",
         serves=SERVES,
-        training=TRAINING,
+        training=TRAINING | {"batch_size": 64},
         numbers=(
             "digits, energy distance on 20 components, 400 steps: - | 0.0034 (real rows -0.0009; one seed)",
             "ring of 8 Gaussians, 10 s, modes found: - | 8; with the images' factor of 10 2 (one seed each)",
