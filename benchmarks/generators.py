@@ -127,7 +127,9 @@ def base(task: Task, seed: int, fitted: dict[tuple[str, int], System]) -> System
 
 def write(path: Path, chosen: list[Task], cache: common.Cache, seeds: int) -> None:
     """The page."""
+    found = {task.name: results_of(task, cache, seeds) for task in chosen}
     parts = [HEAD.format(date=date.today().isoformat(), machine=common.machine(), seeds=seeds)]
+    parts += [in_short(chosen, found), side_by_side(chosen, found)]
     for task in chosen:
         parts.append(section(task, cache, seeds))
     left = "\n".join(f"- `{name}`: {why}." for name, why in NOT_HERE.items())
@@ -143,19 +145,68 @@ def write(path: Path, chosen: list[Task], cache: common.Cache, seeds: int) -> No
     print(path)
 
 
+def results_of(task: Task, cache: common.Cache, seeds: int) -> dict[str, list[dict[str, Any]]]:
+    """Results without errors by system, nearest first."""
+    found = {}
+    for name in systems_for(task):
+        keys = [f"{task.name}/{name}/{seed}" for seed in range(seeds)]
+        good = [cache[key] for key in keys if key in cache and "error" not in cache[key]]
+        if good:
+            found[name] = good
+    return dict(sorted(found.items(), key=lambda item: mean(item[1])))
+
+
+def in_short(chosen: list[Task], found: dict[str, dict[str, list[dict[str, Any]]]]) -> str:
+    """For each task the nearest system of all, of those with a likelihood, of those that draw at once."""
+    lines = [
+        "| task | nearest | nearest with an exact likelihood | nearest that draws 1,000 in a second |",
+        "|---|---|---|---|",
+    ]
+    for task in chosen:
+        systems = found[task.name]
+        if not systems:
+            continue
+        wanted = (
+            list(systems),
+            [name for name in systems if recipe(name).likelihood == "exact" and "likelihood" in systems[name][0]],
+            [name for name in systems if np.mean([result["sampling_s"] for result in systems[name]]) < 1],
+        )
+        cells = [f"`{names[0]}` ({spread(systems[names[0]], 'distance', 2)})" if names else "" for names in wanted]
+        lines.append(f"| {task.title} | {' | '.join(cells)} |")
+    return (
+        "## In short\n\nBy the distance (in brackets); where spreads overlap the order says nothing. Each task's table "
+        "has the rest.\n\n" + "\n".join(lines) + "\n"
+    )
+
+
+def side_by_side(chosen: list[Task], found: dict[str, dict[str, list[dict[str, Any]]]]) -> str:
+    """Every system's distance on every task, by mean place among those that served a task."""
+    names = {name for systems in found.values() for name in systems}
+
+    def place(name: str) -> float:
+        return float(
+            np.mean([list(systems).index(name) / len(systems) for systems in found.values() if name in systems])
+        )
+
+    heads = ["system", "family", "mean place", *(task.name for task in chosen)]
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    for name in sorted(names, key=place):
+        cells = [spread(found[task.name][name], "distance", 1) if name in found[task.name] else "" for task in chosen]
+        lines.append(f"| `{name}` | {recipe(name).family} | {place(name):.0%} | {' | '.join(cells)} |")
+    return (
+        "## All systems, all tasks\n\nDistance. *Mean place*: how many of the systems of a task were nearer, averaged "
+        "over the tasks that a system served.\n\n" + "\n".join(lines) + "\n"
+    )
+
+
 def section(task: Task, cache: common.Cache, seeds: int) -> str:
     """One task's table, best distance first."""
-    rows, failed = [], []
-    for name in systems_for(task):
-        results = [cache[key] for key in (f"{task.name}/{name}/{seed}" for seed in range(seeds)) if key in cache]
-        good = [result for result in results if "error" not in result]
-        failed += [f"`{name}`: {result['error']}" for result in results if "error" in result][:1]
-        if good:
-            rows.append((name, good))
+    keys = [(name, f"{task.name}/{name}/{seed}") for name in systems_for(task) for seed in range(seeds)]
+    failed = [f"`{name}`: {cache[key]['error']}" for name, key in keys if key in cache and "error" in cache[key]]
+    rows = list(results_of(task, cache, seeds).items())
     if not rows:
         return f"## {task.title}\n\nNot run.\n"
     extras = [key for key in rows[0][1][0] if key not in FIXED]
-    rows.sort(key=lambda row: np.mean([result["distance"] for result in row[1]]))
     heads = [
         "system",
         "family",

@@ -148,16 +148,16 @@ def glow(seeds: int) -> list[dict[str, Any]]:
     for seed in range(seeds):
         torch.manual_seed(seed)
         base, layers, merges = [], [], []
-        for scale in range(2):
-            inner = [nf.flows.GlowBlock(4 * 2 ** (1 - scale), 32, split_mode="channel", scale=True) for _ in range(4)]
+        for scale in range(2):  # as in normflows' own example: the coarsest comes first
+            channels = 2 ** (3 - scale)
+            inner = [nf.flows.GlowBlock(channels, 32, split_mode="channel", scale=True) for _ in range(4)]
             layers.append([*inner, nf.flows.Squeeze()])
-            shape = (4 * 2 ** (1 - scale), 2 * 2**scale, 2 * 2**scale)
             if scale > 0:
                 merges.append(nf.flows.Merge())
-                shape = (shape[0] // 1, *shape[1:])
+            shape = (channels // 2, 4, 4) if scale > 0 else (channels, 2, 2)
             base.append(nf.distributions.DiagGaussian(shape))
         try:
-            flow = nf.MultiscaleFlow(base, layers, merges)
+            flow = nf.MultiscaleFlow(base, layers, merges, class_cond=False)
             spent, _ = timed(lambda: loop(flow, lambda b: flow.forward_kld(noisy(b)), level, seed))  # noqa: B023
             with torch.no_grad():
                 value = -float(flow.log_prob(noisy(held_out), None).mean())
@@ -165,7 +165,7 @@ def glow(seeds: int) -> list[dict[str, Any]]:
             print("normflows' Glow:", error)
             return made
         peer = (value + 64 * np.log(17 / 2)) / (64 * np.log(2))
-        seconds, system = timed(lambda: fitted("glow", task, seed, depth=4, width=32, layers=1))  # noqa: B023
+        seconds, system = timed(lambda: fitted("glow", task, seed, depth=4, channels=32))  # noqa: B023
         bits = task.likelihood(nats(system, task))
         made.append(row("glow, digits", "normflows", "bits/dim", bits, peer, seconds, spent, False))
     return made

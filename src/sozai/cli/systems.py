@@ -27,7 +27,7 @@ def systems(
     """List the generators of the literature that sozai builds, or explain one.
 
     Each is proven: [bold]sozai prove NAME[/bold]. Train one on your data with [bold]sozai train NAME[/bold];
-    benchmarks/generators.py compares them on the same work.
+    docs/generators.md compares them on the same work.
     """
     from sozai.errors import UserError
     from sozai.generators.catalog import recipe, recipes
