@@ -98,8 +98,9 @@ def test_ctrl_c_says_how_to_go_on():
 
 
 def test_ctrl_c_in_a_real_process():
-    code = (
-        "import time, typer; from sozai.cli import frame\n"
+    code = (  # a suite started in the background inherits that SIGINT is ignored
+        "import signal, time, typer; from sozai.cli import frame\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "app = typer.Typer(cls=frame.SozaiGroup); app.callback()(lambda: None)\n"
         "@app.command()\n"
         "def work():\n    print('working', flush=True); time.sleep(30)\n"
