@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +51,12 @@ class Adversarial(Core):
         rate: learning rate of the generator; ``critic_rate`` that of the critic, by default the same.
         betas, optimizer: see ``Player``.
         drop: share of training rows whose conditions are hidden, so that any can be left out later.
+
+    Attributes:
+        compares: whether the generator's own losses look at real rows; most see them by the critic alone.
     """
+
+    compares: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -124,14 +129,14 @@ class Adversarial(Core):
             for network in (self.generator, self.critic):
                 network.conditions.fit(batch)
 
-    def pair(self, batch: Batch) -> tuple[Tensor, Batch]:
-        """Real encodings and the conditions that go with them, as many rows as fill whole packs."""
+    def pair(self, batch: Batch, encode: bool = True) -> tuple[Tensor, Batch]:
+        """Real encodings (not asked for: no columns) and their conditions, as many rows as fill whole packs."""
         rows = rows_of(batch) - rows_of(batch) % self.pac
         if rows == 0:
             raise UserError(f"a batch of {rows_of(batch)} rows does not fill a pack of {self.pac}", "batch size")
         batch = take(batch, slice(rows))
         given = conditioning.drop(self.condition_of(batch), self.conditions, self.drop)
-        return self.encode(batch), given
+        return self.encode(batch) if encode else torch.empty(rows, 0, device=self.device), given
 
     def activate(self, raw: Tensor) -> Tensor:
         """The generator's free output as an encoding."""
@@ -148,7 +153,7 @@ class Adversarial(Core):
 
     def loss(self, batch: Batch, player: str = "critic") -> Mapping[str, Tensor]:
         """The game's loss of a player, and penalties or further losses."""
-        real, given = self.pair(batch)
+        real, given = self.pair(batch, encode=player == "critic" or self.compares)
         parts = self._critic_parts(real, given) if player == "critic" else self._generator_parts(real, given)
         return {"loss": torch.stack(list(parts.values())).sum(), **parts}
 

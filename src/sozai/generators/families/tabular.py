@@ -88,7 +88,7 @@ class CTGAN(Adversarial):
             out[name] = torch.where(column == place, category, -1)
         return out
 
-    def pair(self, batch: Batch) -> tuple[Tensor, Batch]:
+    def pair(self, batch: Batch, encode: bool = True) -> tuple[Tensor, Batch]:
         """Training by sampling: conditions first, then a row of the batch that fulfils each."""
         if self.asked:
             column, category = self.ask(rows_of(batch), training=True)
@@ -99,7 +99,7 @@ class CTGAN(Adversarial):
             fits[missing, own[missing]] = True  # nobody has it: the condition becomes what the row has
             batch = take(batch, torch.multinomial(fits.float(), 1)[:, 0])
             category = torch.stack([batch[name] for name in self.asked], 1)[own, column]
-        encoded, given = super().pair(batch)
+        encoded, given = super().pair(batch, encode)
         if self.asked:
             rows = len(encoded)
             given = self.with_asked(given, column[:rows], category[:rows])
@@ -160,6 +160,7 @@ class TableGAN(Adversarial):
         settings: of ``Adversarial``.
     """
 
+    compares = True
     moments: Tensor
 
     def __init__(
@@ -243,6 +244,8 @@ class TGAN(Adversarial):
         settings: of ``Adversarial``.
     """
 
+    compares = True
+
     def __init__(
         self,
         fields: Fields,
@@ -269,9 +272,9 @@ class TGAN(Adversarial):
         """Done by the LSTM."""
         return raw
 
-    def pair(self, batch: Batch) -> tuple[Tensor, Batch]:
+    def pair(self, batch: Batch, encode: bool = True) -> tuple[Tensor, Batch]:
         """Real categories blurred, so that they cannot be told by being sharp."""
-        encoded, given = super().pair(batch)
+        encoded, given = super().pair(batch, encode)
         pieces = []
         for span in self.codec.spans:
             piece = encoded[:, span.columns]
