@@ -1,4 +1,4 @@
-"""All generators side by side on the same work; writes docs/generators.md.
+"""All generators side by side on the same work; writes docs/generators.md and what `sozai systems NAME` shows of it.
 
     python benchmarks/generators.py --data ../data --seeds 3
 
@@ -9,6 +9,7 @@ tasks that need no file are run. Results are kept in ``--cache``: interrupted, t
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from datetime import date
 from pathlib import Path
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cache", type=Path, default=Path("run/bench/generators.jsonl"))
     parser.add_argument("--out", type=Path, default=Path("docs/generators.md"))
+    parser.add_argument("--numbers", type=Path, help="e.g. src/sozai/generators/recipes/measured.json")
     options = parser.parse_args()
     torch.set_num_threads(1)
     trainlog.clock = time.process_time  # a budget of processor time: other programs do not change the result
@@ -67,6 +69,8 @@ def main() -> None:
             cache.add(key, measure(task, name, seed, fitted))
             print(f"{number + 1}/{len(work)} {key} {time.monotonic() - started:.0f} s {cache[key]}", flush=True)
     write(options.out, chosen, cache, options.seeds)
+    if options.numbers is not None:
+        options.numbers.write_text(json.dumps(numbers(chosen, cache, options.seeds), indent=1) + "\n", encoding="utf-8")
 
 
 def systems_for(task: Task) -> list[str]:
@@ -154,6 +158,22 @@ def results_of(task: Task, cache: common.Cache, seeds: int) -> dict[str, list[di
         if good:
             found[name] = good
     return dict(sorted(found.items(), key=lambda item: mean(item[1])))
+
+
+def numbers(chosen: list[Task], cache: common.Cache, seeds: int) -> dict[str, dict[str, dict[str, Any]]]:
+    """By system and task: means over seeds, and how many systems of the task came nearer."""
+    made: dict[str, dict[str, dict[str, Any]]] = {}
+    for task in chosen:
+        found = results_of(task, cache, seeds)
+        for place, (name, results) in enumerate(found.items()):
+            entry: dict[str, Any] = {"title": task.title, "nearer": place, "systems": len(found), "seeds": len(results)}
+            entry["distance"] = [round(mean(results), 2), round(float(np.std([r["distance"] for r in results])), 2)]
+            if "likelihood" in results[0]:
+                entry["likelihood"] = [round(float(np.mean([r["likelihood"] for r in results])), 3), task.unit]
+            for key in ("training_s", "sampling_s"):
+                entry[key] = round(float(np.mean([r[key] for r in results])), 2)
+            made.setdefault(name, {})[task.name] = entry
+    return dict(sorted(made.items()))
 
 
 def in_short(chosen: list[Task], found: dict[str, dict[str, list[dict[str, Any]]]]) -> str:

@@ -11,6 +11,7 @@ from sozai.cli.frame import AsJson, emit, progress
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from sozai.generators.proofs.proof import Check
     from sozai.generators.recipes.recipe import Recipe
@@ -71,10 +72,11 @@ def _table(console: Console, chosen: list[Recipe]) -> None:
 
 def explain(recipe: Recipe, as_json: bool) -> None:
     """One system: idea, formula, use, proof and numbers."""
+    from sozai.generators.catalog import measured
     from sozai.generators.proofs.catalog import checks_of
 
-    proof = checks_of(recipe.name)
-    card = _card(recipe) | {"use": _use(recipe), "proof": [_of_check(check) for check in proof]}
+    proof, tasks = checks_of(recipe.name), measured().get(recipe.name, {})
+    card = _card(recipe) | {"use": _use(recipe), "proof": [_of_check(check) for check in proof], "measured": tasks}
 
     def render(console: Console) -> None:
         console.print(f"[bold]{recipe.name}[/bold]  {recipe.title}\n{recipe.paper}\n")
@@ -97,8 +99,31 @@ def explain(recipe: Recipe, as_json: bool) -> None:
             console.print("\n[bold]Numbers[/bold]")
             for line in recipe.numbers:
                 console.print(f"- {line}", markup=False)
+        if tasks:
+            console.print(
+                "\n[bold]Measured[/bold] beside all others (docs/generators.md)\n"
+                "distance: 1 is as near as real rows are; nearer: how many others were"
+            )
+            console.print(_measured(tasks))
 
     emit(card, as_json, render)
+
+
+def _measured(tasks: dict[str, dict[str, Any]]) -> Table:
+    """Of one system, a row a task."""
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("task", "distance", "nearer", "likelihood", "training s", "s / 1,000"):
+        table.add_column(heading, justify="left" if heading == "task" else "right", no_wrap=True)
+    for task in tasks.values():
+        value, unit = task.get("likelihood", ("", ""))
+        likelihood = f"{value} {unit.split(',')[0]}".strip()
+        distance = "{:.2f} ± {:.2f}".format(*task["distance"])
+        nearer = f"{task['nearer']} of {task['systems'] - 1}"
+        seconds = f"{task['training_s']:.0f}", f"{task['sampling_s']:.1f}"
+        table.add_row(task["title"].partition(" (")[0], distance, nearer, likelihood, *seconds)
+    return table
 
 
 def _use(recipe: Recipe) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from importlib import import_module
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,14 @@ def recipe(name: str) -> Recipe:
             f"did you mean {' or '.join(near)}?" if near else "see 'sozai systems'",
         )
     return recipes()[name]
+
+
+@lru_cache(1)
+def measured() -> dict[str, dict[str, dict[str, Any]]]:
+    """What ``benchmarks/generators.py`` measured, by system and task: see ``docs/generators.md``."""
+    text = (files("sozai.generators.recipes") / "measured.json").read_text(encoding="utf-8")
+    content: dict[str, dict[str, dict[str, Any]]] = json.loads(text)
+    return content
 
 
 def generator(name: str, folder: Path | str | None = None, wraps: Any = None, **settings: Any) -> Generator:
