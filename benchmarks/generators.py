@@ -34,6 +34,8 @@ NOT_HERE = {
 }
 SLOW_ON_IMAGES = ("transformer", "gpt", "gpt-2", "maf", "spline-flow", "cnf", "ffjord", "d3pm", "vlae")
 """Those that see pixels one by one or all with all: on the micrographs' 1,024 pixels they learn nothing in the time."""
+SLOW_TO_FIT = ("dp", "analytic-dpm", "ddss", "genie")
+"""Samplers that first pass the data through the network many times: on the micrographs minutes, up to ten for DDSS."""
 ALIKE = ("beta-tcvae", "factor-vae", "joint-vae")
 """VAEs that differ in how latents are disentangled; on the micrographs VAE and beta-VAE stand for them."""
 LIKELIHOOD_ROWS = 100
@@ -79,7 +81,7 @@ def systems_for(task: Task) -> list[str]:
     if task.kind == "image":
         left_out.add("field-diffusion")
     if task.name == "grains":
-        left_out |= {*SLOW_ON_IMAGES, *ALIKE}
+        left_out |= {*SLOW_ON_IMAGES, *SLOW_TO_FIT, *ALIKE}
     names = [r.name for r in recipes().values() if task.kind in r.serves and r.name not in left_out]
     return [n for n in names if not recipe(n).sampler] + [n for n in names if recipe(n).sampler]
 
@@ -137,10 +139,11 @@ def write(path: Path, chosen: list[Task], cache: common.Cache, seeds: int) -> No
     for task in chosen:
         parts.append(section(task, cache, seeds))
     left = "\n".join(f"- `{name}`: {why}." for name, why in NOT_HERE.items())
-    slow, alike = (", ".join(f"`{name}`" for name in names) for names in (SLOW_ON_IMAGES, ALIKE))
+    slow, fit, alike = (", ".join(f"`{name}`" for name in names) for names in (SLOW_ON_IMAGES, SLOW_TO_FIT, ALIKE))
     left += (
         "\n- on images `field-diffusion`: it lets all pixels attend to each other, and is made for other fields.\n"
         f"- on the micrographs {slow}: they see pixels one by one, or all with all, and learn nothing in the time.\n"
+        f"- on the micrographs {fit}: fitting them takes minutes there; the digits have them.\n"
         f"- on the micrographs {alike}: as generators they are a VAE.\n"
         "- `cgan` where there is nothing to condition on: it is the GAN."
     )
