@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sozai.errors import UserError
 from sozai.generators import distributed
@@ -222,11 +222,12 @@ class _Run:
         losses["loss"].backward()
         learned = [weight for group in optimizer.param_groups for weight in group["params"]]
         distributed.average_gradients(learned)
-        norm = nn.utils.get_total_norm([weight.grad for weight in learned if weight.grad is not None])
-        if not math.isfinite(float(norm)):
+        gradients = [weight.grad for weight in learned if weight.grad is not None]
+        norm = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
+        if not math.isfinite(norm):
             _check_finite({"gradient": math.nan, **values}, f"of player '{player.name}' at step {self.step + 1}")
         if norm > self.clip:
-            nn.utils.clip_grads_with_norm_(learned, self.clip, norm)
+            torch._foreach_mul_(gradients, self.clip / norm)
         optimizer.step()
         self.core.after_step(player.name)
         return values

@@ -22,7 +22,6 @@ from sozai.fields import Fields
 from sozai.generators import conditions as conditioning
 from sozai.generators.codec import Codec, ImageCodec, codec_for
 from sozai.generators.core import Core, Likelihood, Player
-from sozai.generators.objectives import likelihood
 from sozai.generators.processes import bijections, couplings, ode
 from sozai.generators.processes.bijections import Bijection
 from sozai.generators.tensors import Batch, rows_of, take
@@ -46,7 +45,8 @@ class Flow(Core):
         depth: number of layers; of an image in each scale (RealNVP: half of them checkerboards).
         width: of the networks' hidden layers.
         channels: of the convolutions of images.
-        layers: hidden layers of each network; an image's has two residual blocks fewer, at least one.
+        layers: hidden layers of each network; of an image two count for the first and last convolution,
+            the others are residual blocks.
         autoregressive: each number is transformed given all earlier ones, not given half of them: more apt,
             but samples take a pass a number.
         mixing: between layers an invertible linear map, learned (Glow), instead of alternating masks.
@@ -96,7 +96,7 @@ class Flow(Core):
         event = tuple(self.codec.event)
         if scales and len(event) > 2 and transform != "continuous":
             made = image_layers(
-                event, steered, transform, depth, channels, max(1, layers - 2), mixing, actnorm != "never", scales
+                event, steered, transform, depth, channels, max(0, layers - 2), mixing, actnorm != "never", scales
             )
         else:
             made = bijections.Chain([
@@ -126,11 +126,9 @@ class Flow(Core):
         if self.training:
             x, batch = self._noisy(x), conditioning.drop(batch, self.conditions, self.drop)
         log_prob = self.log_density(x, self._steer(batch, len(x))) + self.codec.log_volume().to(x.device)
-        return {
-            "loss": likelihood.negative_log_likelihood(log_prob, self.dimensions),
-            "nats": -log_prob.mean().detach(),
-            "bits": likelihood.bits_per_dimension(log_prob, self.dimensions).mean().detach(),
-        }
+        nats = -log_prob.mean()
+        loss = nats / self.dimensions
+        return {"loss": loss, "nats": nats.detach(), "bits": loss.detach() / math.log(2)}
 
     def log_density(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Of encoded rows x (batch, *event), (batch,); in full precision also under autocast."""

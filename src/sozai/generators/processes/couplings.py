@@ -24,9 +24,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from zuko.flows.autoregressive import MaskedAutoregressiveTransform
-from zuko.flows.coupling import GeneralCouplingTransform
 from zuko.lazy import LazyTransform
+from zuko.nn import MLP
 from zuko.transforms import AdditiveTransform, MonotonicAffineTransform, MonotonicRQSTransform
+from zuko.utils import unpack
 
 from sozai.generators.processes.bijections import Bijection
 
@@ -46,6 +47,51 @@ class Zuko(Bijection):
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """(batch, features) both."""
         return self.lazy(context).inv(z)
+
+
+class Coupling(Bijection):
+    """The masked half stays; a network of it says how zuko's transformation moves the other (1410.8516, section 3.2).
+
+    Args:
+        mask: (features,), true for what stays.
+        context: length of what the network also sees.
+        constructor, shapes: see ``univariate``.
+        settings: of the network.
+    """
+
+    kept: Tensor
+    moved: Tensor
+    order: Tensor
+
+    def __init__(
+        self, mask: Tensor, context: int, constructor: Callable[..., Any], shapes: list[tuple[int, ...]], settings: Any
+    ):
+        super().__init__()
+        self.constructor, self.shapes = constructor, shapes
+        places = {"kept": mask.nonzero()[:, 0], "moved": (~mask).nonzero()[:, 0]}
+        places["order"] = torch.cat(list(places.values())).argsort()
+        for name, place in places.items():  # places, not a mask: picking by a mask would search it at each call
+            self.register_buffer(name, place, persistent=False)
+        self.total = sum(math.prod(shape) for shape in shapes)
+        self.net = MLP(len(self.kept) + context, len(self.moved) * self.total, **settings)
+        shrink(self.net[-1])
+
+    def _halves(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Any]:
+        """What stays, what moves, and the transformation of the latter."""
+        kept, moved = x.index_select(1, self.kept), x.index_select(1, self.moved)
+        raw = self.net(kept if context is None else torch.cat([kept, context], 1)).unflatten(1, (-1, self.total))
+        return kept, moved, self.constructor(*unpack(raw, self.shapes))
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(batch, features) both."""
+        kept, moved, transform = self._halves(x, context)
+        moved, log_det = transform.call_and_ladj(moved)
+        return torch.cat([kept, moved], 1).index_select(1, self.order), log_det.sum(1)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """(batch, features) both."""
+        kept, moved, transform = self._halves(z, context)
+        return torch.cat([kept, transform.inv(moved)], 1).index_select(1, self.order)
 
 
 class Spline(MonotonicRQSTransform):
@@ -104,21 +150,19 @@ def vector_coupling(
     autoregressive: bool = False,
 ) -> Bijection:  # fmt: skip
     """A coupling layer of zuko, or a masked autoregressive one (arXiv 1705.07057); starts near the identity."""
+    # Masks leave few paths to the first numbers of an autoregressive network: none of them may die.
+    settings: dict[str, Any] = {"hidden_features": hidden, "activation": nn.LeakyReLU if autoregressive else nn.ReLU}
     constructor, shapes = univariate(kind, bins, stretch)
-    settings: dict[str, Any] = {"univariate": constructor, "shapes": shapes}
-    if features > 1:
-        # Masks leave few paths to the first numbers: none of them may die.
-        settings |= {"hidden_features": hidden, "activation": nn.LeakyReLU if autoregressive else nn.ReLU}
-        if autoregressive:
-            order = torch.arange(features)
-            settings["order"] = order.flip(0) if turn % 2 else order
-        else:
-            settings["mask"] = alternate(features, turn)
-    lazy = (MaskedAutoregressiveTransform if autoregressive else GeneralCouplingTransform)(
-        features, context, **settings
+    if features > 1 and not autoregressive:
+        return Coupling(alternate(features, turn), context, constructor, shapes, settings)
+    if features == 1:  # nothing to be given: an elementwise transformation of the context alone
+        return Zuko(MaskedAutoregressiveTransform(1, context, univariate=constructor, shapes=shapes, **settings))
+    order = torch.arange(features)
+    order = order.flip(0) if turn % 2 else order
+    lazy = MaskedAutoregressiveTransform(
+        features, context, order=order, univariate=constructor, shapes=shapes, **settings
     )
-    if hasattr(lazy, "hyper") and lazy.hyper is not None:
-        shrink(lazy.hyper[-1])
+    shrink(lazy.hyper[-1])
     return Zuko(lazy)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import TransformedDistribution, Uniform
 from torch.distributions.transforms import AffineTransform, SigmoidTransform
+from zuko.flows.coupling import GeneralCouplingTransform
 from zuko.transforms import MonotonicRQSTransform
 
 from sozai.fields import image, number
@@ -193,7 +194,7 @@ def actnorm_and_invertible_convolution() -> Iterator[Finding]:
         Mutation(
             "a coupling instead",
             f"{COUPLINGS}:MaskedAutoregressiveTransform",
-            make=lambda f: lambda n, c, order, **k: couplings.GeneralCouplingTransform(n, c, **k),
+            make=lambda f: lambda n, c, order, **k: GeneralCouplingTransform(n, c, **k),
         ),
         Mutation("the coupling is additive", f"{COUPLINGS}:univariate", make=_additive_instead),
     ],
