@@ -51,8 +51,10 @@ class Images(Material):
         return {"kind": self.kind, "shape": list(self.shape)}
 
 
-def sheet(images: np.ndarray, gap: int = 2) -> np.ndarray:
-    """Images (rows, height, width) side by side in one, as near a square as they give."""
+def sheet(images: np.ndarray, gap: int = 2, least: int = 96) -> np.ndarray:
+    """Images (rows, height, width) side by side, near a square; small ones enlarged to about ``least`` pixels."""
+    larger = max(1, least // max(images.shape[1:]))
+    images = images.repeat(larger, 1).repeat(larger, 2)
     across = int(np.ceil(np.sqrt(len(images))))
     down = -(-len(images) // across)
     height, width = images.shape[1:]
