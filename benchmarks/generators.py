@@ -277,6 +277,11 @@ alike. Mean and standard deviation over {seeds} seeds of training and sampling.
 - Seconds are CPU seconds on one core of {machine}. A sampler (`ddim`, `dp`, ...) wraps the `ddpm` of the same seed;
   its training seconds are what it adds.
 
+Budgets of training are seconds to half a minute: those of somebody in a hurry with one core, not of the papers. What
+needs long to learn (VDM and ScoreFlow on images, hierarchies such as NVAE and VQ-VAE-2) is judged unfinished here, and
+may lead after an hour or on a GPU. A few defaults (rates, batch sizes, the WGANs' penalty) were chosen on these very
+tasks, on seed 0.
+
 A low distance can also be had by copying the training rows, which these columns do not show: compare with the
 likelihood of held-out rows, which a copier does not reach.
 
