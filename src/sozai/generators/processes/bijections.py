@@ -47,11 +47,11 @@ class Chain(Bijection):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Log-determinants add up."""
-        total = x.new_zeros(len(x))
+        total: Tensor | None = None
         for layer in self.layers:
             x, log_det = layer(x, context)
-            total = total + log_det
-        return x, total
+            total = log_det if total is None else total + log_det
+        return x, x.new_zeros(len(x)) if total is None else total
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """In reverse order."""
