@@ -16,7 +16,7 @@ from PIL import Image
 
 import sozai
 from sozai.errors import UserError
-from sozai.generators.catalog import measured, recipes
+from sozai.generators.catalog import load, measured, recipes
 from sozai.materials.dataset import material_from, read_dataset
 from sozai.materials.formulas import parse
 
@@ -283,6 +283,16 @@ def test_systems_are_listed_and_explained():
     assert "Formula" in text
     assert "Two moons" in text
     assert "fails when" in text
+
+
+def test_what_few_rows_allow_does_not_bind_the_next_fit(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)
+    system = sozai.generator("realnvp", steps=2, width=8)
+    system.fit(rows[:10], seed=0, device="cpu", folder=tmp_path)
+    assert system.training["batch_size"] < 10
+    assert system.fit(rows, seed=0, device="cpu").training["batch_size"] > 10
+    again = load(tmp_path)
+    assert again.fit(rows, seed=0, device="cpu", steps=2).training["batch_size"] > 10
 
 
 def test_measured_numbers_are_of_systems_that_there_are():

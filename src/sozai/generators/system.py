@@ -40,9 +40,8 @@ class System(Generator):
 
     def __init__(self, recipe: Recipe, **settings: Any):
         self.recipe, self.name = recipe, recipe.name  # type: ignore[misc]
-        chosen = {name: settings.pop(name) for name in TRAINING if name in settings}
-        self.training = {**recipe.training, **chosen}
-        self._own_batches = "batch_size" in chosen
+        self.chosen = {name: settings.pop(name) for name in TRAINING if name in settings}
+        self.training = {**recipe.training, **self.chosen}
         self.settings = settings
         self.core: Core | None = None
         self.material: Material | None = None
@@ -115,12 +114,12 @@ class System(Generator):
         with seeded(seed):
             core = self.build(dataset.fields, dataset.conditions)
             rest, kept = split(batch, held_out, seed) if held_out else (batch, None)
-            settings = {**self.training, **training}
+            wanted = {**self.chosen, **training}
+            settings = {"batch_size": 128, **self.recipe.training, **wanted}
             small = device_of(device).type == "cpu" and any(f.kind == "image" for f in dataset.fields.values())
-            if small and not self._own_batches and "batch_size" not in training:
-                settings["batch_size"] = min(settings.get("batch_size", 128), IMAGES_A_BATCH)
-            settings["batch_size"] = min(settings.get("batch_size", 128), rows_of(rest))
-            self.training = settings
+            most = IMAGES_A_BATCH if small and "batch_size" not in wanted else settings["batch_size"]
+            settings["batch_size"] = min(settings["batch_size"], most, rows_of(rest))
+            self.training = settings  # anew for each fit: what the rows of one allow does not bind the next
             self.log = train(
                 core, rest, kept, folder, seed=seed, device=device, max_time=max_time, tensorboard=tensorboard,
                 on_progress=on_progress, **settings,
