@@ -89,8 +89,8 @@ def systems_for(task: Task) -> list[str]:
 def measure(task: Task, name: str, seed: int, fitted: dict[tuple[str, int], System]) -> dict[str, Any]:
     """Fit (or wrap), draw, judge; an error is a result too."""
     try:
-        conditional = recipe(name).family == "gan" and name.startswith("c") and task.given is not None
-        data = task.given if conditional and task.given is not None else task.train
+        conditional = name == "cgan"
+        data = task.given if conditional else task.train
         begun = time.process_time()
         if recipe(name).sampler:
             system = base(task, seed, fitted).wrapped(recipe(name), data, seed)
@@ -170,7 +170,8 @@ def numbers(chosen: list[Task], cache: common.Cache, seeds: int) -> dict[str, di
         found = results_of(task, cache, seeds)
         for place, (name, results) in enumerate(found.items()):
             entry: dict[str, Any] = {"title": task.title, "nearer": place, "systems": len(found), "seeds": len(results)}
-            entry["distance"] = [round(mean(results), 2), round(float(np.std([r["distance"] for r in results])), 2)]
+            deviation = np.std([r["distance"] for r in results], ddof=min(1, len(results) - 1))
+            entry["distance"] = [round(mean(results), 2), round(float(deviation), 2)]
             if "likelihood" in results[0]:
                 entry["likelihood"] = [round(float(np.mean([r["likelihood"] for r in results])), 3), task.unit]
             for key in ("training_s", "sampling_s"):
@@ -297,9 +298,7 @@ def mean(results: list[dict[str, Any]]) -> float:
 def spread(results: list[dict[str, Any]], key: str, digits: int) -> str:
     """Mean and standard deviation."""
     values = [result[key] for result in results if key in result]
-    if not values:
-        return ""
-    return f"{np.mean(values):.{digits}f} ± {np.std(values):.{digits}f}"
+    return common.spread(values, f"{{:.{digits}f}}") if values else ""
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import common  # first: one thread
 import numpy as np
 import torch
 from generators_tasks import Task, concrete, digits, moons, restored
@@ -327,34 +328,25 @@ def write(path: Path, rows: list[dict[str, Any]], seeds: int) -> None:
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for each in rows:
         groups.setdefault((each["what"], each["peer"]), []).append(each)
-    lines = [
-        "| work | peer | quality | sozai | peer's | sozai's CPU time over the peer's |",
-        "|---|---|---|---|---|---|",
-    ]
+    made = []
     for (what, peer), entries in groups.items():
         better = "higher is better" if entries[0]["up"] else "lower is better"
-        ours, theirs, ratio = (
-            spread([value(e) for e in entries])
-            for value in (lambda e: e["ours"], lambda e: e["theirs"], lambda e: e["seconds"] / e["spent"])
+        numbers = (
+            [entry["ours"] for entry in entries],
+            [entry["theirs"] for entry in entries],
+            [entry["seconds"] / entry["spent"] for entry in entries],
         )
-        lines.append(f"| {what} | {peer} | {entries[0]['unit']}, {better} | {ours} | {theirs} | {ratio} |")
-    text = (
-        "## Peers\n\n"
+        made.append([what, peer, f"{entries[0]['unit']}, {better}", *(common.spread(n, "{:.3g}") for n in numbers)])
+    parts = [
         "The same model on the same data for the same number of steps, one core, in one run. *distance*: energy "
         "distance of samples to held-out rows over that of training rows. sozai's "
         "time includes averaged weights and ten rounds of held-out loss; of diffusers it is the time of sampling. "
         f"Learning rates are each library's own defaults or its tutorial's. {seeds} seeds. For the language models "
-        "see their own section.\n\n" + "\n".join(lines) + "\n\n"
-        f"`import sozai` takes {import_seconds():.2f} s.\n\n"
-        "Run: `python benchmarks/peers.py --data FOLDER --ctgan-python PYTHON`.\n"
-    )
-    path.write_text(text, encoding="utf-8")
-    print(path)
-
-
-def spread(values: list[float]) -> str:
-    """Mean and standard deviation."""
-    return f"{np.mean(values):.3g} ± {np.std(values):.2g}"
+        "see their own section.",
+        common.table(["work", "peer", "quality", "sozai", "peer's", "sozai's CPU time over the peer's"], made),
+        f"`import sozai` takes {import_seconds():.2f} s.",
+    ]
+    common.write_fragment(path, "Peers", parts)
 
 
 if __name__ == "__main__":
