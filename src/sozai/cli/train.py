@@ -83,7 +83,7 @@ def train(
         sizes = {"width": 128, "layers": 3, "dropout": 0.25} | settings
         _train_crystals(data, out, max_atoms, epochs or 30, batch_size or 128, sizes, max_time, seed, device, as_json)
         return
-    sets = 2 if name == "cyclegan" else 1
+    sets = recipe(name).sets
     if recipe(name).needs and sets == 1:
         raise UserError(f"{name} cannot be trained on rows alone", "sozai train", f"it needs {recipe(name).needs}")
     if len(data) != sets:

@@ -155,14 +155,13 @@ def vector_coupling(
     constructor, shapes = univariate(kind, bins, stretch)
     if features > 1 and not autoregressive:
         return Coupling(alternate(features, turn), context, constructor, shapes, settings)
-    if features == 1:  # nothing to be given: an elementwise transformation of the context alone
-        return Zuko(MaskedAutoregressiveTransform(1, context, univariate=constructor, shapes=shapes, **settings))
     order = torch.arange(features)
     order = order.flip(0) if turn % 2 else order
     lazy = MaskedAutoregressiveTransform(
         features, context, order=order, univariate=constructor, shapes=shapes, **settings
     )
-    shrink(lazy.hyper[-1])
+    if getattr(lazy, "hyper", None) is not None:  # of one number zuko makes a map of the context, or a constant one
+        shrink(lazy.hyper[-1])
     return Zuko(lazy)
 
 

@@ -16,6 +16,7 @@ from sozai.generators.proofs.flow_tools import ROUNDING, build, exact_log_det, w
 from sozai.generators.proofs.proof import Finding, Mutation, at_least, at_most, check, holds, near
 
 BIJECTIONS = "sozai.generators.processes.bijections"
+FLOWS = ("nice", "realnvp", "glow", "maf", "spline-flow", "cnf", "ffjord")
 ODE = "sozai.generators.processes.ode"
 FLOW = "sozai.generators.families.flow"
 
@@ -183,7 +184,7 @@ def mass(core: flow.Flow, reach: float = 11.0, side: int = 147) -> float:
 
 
 @check(
-    "nice", "realnvp", "glow", "maf", "spline-flow", "cnf", "ffjord",
+    *FLOWS,
     seconds=3,
     broken_by=[
         Mutation(
@@ -200,7 +201,7 @@ def mass(core: flow.Flow, reach: float = 11.0, side: int = 147) -> float:
 )  # fmt: skip
 def densities_have_mass_one() -> Iterator[Finding]:
     """After some steps of training the density in the data's units still integrates to 1, for every flow."""
-    for name in ("nice", "realnvp", "glow", "maf", "spline-flow", "cnf", "ffjord"):
+    for name in FLOWS:
         continuous = name in ("cnf", "ffjord")
         core = fitted(name, 6 if continuous else 40, depth=4)
         tolerance = 0.05 if name == "ffjord" else 0.01
@@ -209,7 +210,7 @@ def densities_have_mass_one() -> Iterator[Finding]:
 
 
 @check(
-    "nice", "realnvp", "glow", "maf", "spline-flow", "cnf", "ffjord",
+    *FLOWS,
     seconds=15,
     broken_by=[
         Mutation(

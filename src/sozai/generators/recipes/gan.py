@@ -126,6 +126,7 @@ RECIPES = [
         likelihood="none",
         serves=("continuous", "image"),
         conditional=False,
+        sets=2,
         needs="two sets, between which it translates (--data twice; sozai generate RUN --translate PATH)",
         training=TRAINING | {"steps": 2000, "batch_size": 64},
     ),

@@ -30,6 +30,7 @@ class Recipe:
         cost: ``seconds``, ``minutes`` or ``hours`` for about 1,000 rows on two cores.
         training: settings of ``generators.train.train`` that suit it (``steps``, ``batch_size``, ``ema``, ...).
         sampler: whether it is a faster sampler, which can also wrap an already fitted diffusion.
+        sets: of rows that it learns from; with two it translates between them.
         needs: what it needs beside rows, in words: it is then not fitted by ``fit(rows)`` alone.
         numbers: reference numbers, "what: paper's | ours" lines.
     """
@@ -47,5 +48,6 @@ class Recipe:
     cost: str = "minutes"
     training: Mapping[str, Any] = field(default_factory=dict)
     sampler: bool = False
+    sets: int = 1
     needs: str = ""
     numbers: tuple[str, ...] = ()
