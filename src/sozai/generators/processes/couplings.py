@@ -80,7 +80,9 @@ class Coupling(Bijection):
         """What stays, what moves, and the transformation of the latter."""
         kept, moved = x.index_select(1, self.kept), x.index_select(1, self.moved)
         raw = self.net(kept if context is None else torch.cat([kept, context], 1)).unflatten(1, (-1, self.total))
-        return kept, moved, self.constructor(*unpack(raw, self.shapes))
+        # One parameter or two a number need no reshaping: less time than zuko's general way.
+        parameters = unpack(raw, self.shapes) if any(self.shapes) else raw.unbind(-1)
+        return kept, moved, self.constructor(*parameters)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(batch, features) both."""
