@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sozai.materials import array, formulas, images, table
+from sozai.materials import array, formulas, images
 from sozai.materials.dataset import Dataset
+from sozai.materials.tables import fields as table_fields
 
 
 @dataclass
@@ -174,10 +175,11 @@ def concrete(path: Path) -> Task:
 
     shift = float(np.log(deviation).sum())
     task = Task(
-        "concrete", "Concrete (a real table, 9 columns)", "continuous", table.dataset_of(rest),
-        table.dataset_of(held_out), features, lambda nats: nats + shift, "nats, standardised columns", nothing, 12,
+        "concrete", "Concrete (a real table, 9 columns)", "continuous", table_fields.dataset_of(rest),
+        table_fields.dataset_of(held_out), features, lambda nats: nats + shift, "nats, standardised columns", nothing,
+        12,
     )  # fmt: skip
-    task.given = table.dataset_of(rest, ["Strength"])
+    task.given = table_fields.dataset_of(rest, ["Strength"])
     return task
 
 

@@ -339,15 +339,16 @@ def as_dataset(data: Any) -> Dataset:
     """
     import pandas as pd
 
-    from sozai.materials import array, formulas, images, table
+    from sozai.materials import array, formulas, images
     from sozai.materials.dataset import read_dataset
+    from sozai.materials.tables import fields
 
     if isinstance(data, Dataset):
         return data
     if isinstance(data, (str, Path)):
         return read_dataset(data)
     if isinstance(data, pd.DataFrame):
-        return table.dataset_of(data)
+        return fields.dataset_of(data)
     if isinstance(data, (np.ndarray, torch.Tensor)):
         values = np.asarray(data)
         return array.dataset_of(values) if values.ndim == 2 else images.dataset_of(values)

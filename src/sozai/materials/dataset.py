@@ -110,7 +110,7 @@ def read_dataset(
     if given and kind != "table":
         raise UserError(f"conditions are columns of a table, and {kind} have none", "given")
     if kind == "table":
-        from sozai.materials.table import read_table
+        from sozai.materials.tables.fields import read_table
 
         dataset = read_table(source, given, columns)
     elif kind == "images":
@@ -202,7 +202,7 @@ def _kinds() -> dict[str, type[Material]]:
     from sozai.materials.array import Array
     from sozai.materials.formulas import Formulas
     from sozai.materials.images import Images
-    from sozai.materials.table import Table
+    from sozai.materials.tables.fields import Table
     from sozai.materials.text import Text
 
     return {each.kind: each for each in (Table, Images, Formulas, Text, Array, Domains)}

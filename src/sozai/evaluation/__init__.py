@@ -1,0 +1,1 @@
+"""How good: metrics and honest protocols."""
