@@ -37,12 +37,12 @@ clean:
 
 # The stamps below tell what is installed: the second time make has nothing to do.
 $(VENV)/.for-tests: $(VENV)/.for-demo
-	$(BIN)/python -m pip install -q -c $(CONSTRAINTS) -e '.[crystals,generators,second-opinion,dev]'
+	$(BIN)/python -m pip install -q -c $(CONSTRAINTS) -e '.[crystals,generators,tables,second-opinion,dev]'
 	@touch $@
 
 $(VENV)/.for-demo: $(VENV)/.torch $(INPUTS)
 	@echo "Installing sozai and what it needs into $(VENV) (a few minutes the first time) ..."
-	$(BIN)/python -m pip install -q -c $(CONSTRAINTS) -e '.[crystals,generators,second-opinion]'
+	$(BIN)/python -m pip install -q -c $(CONSTRAINTS) -e '.[crystals,generators,tables,second-opinion]'
 	@touch $@
 
 # PyPI's torch for Linux carries gigabytes of CUDA. Its CPU build is tried first, by itself: an index that cannot

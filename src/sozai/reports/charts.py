@@ -48,17 +48,26 @@ class Axis:
     def ticks(self) -> list[tuple[float, str]]:
         """(pixel, words) of round values."""
         span = self.high - self.low
-        raw = span / 5
-        size = 10 ** math.floor(math.log10(raw))
-        step = next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor >= raw)
         if self.log:
-            step = max(1.0, round(step))
-        first = math.ceil(self.low / step)
-        values = [step * place for place in range(first, math.floor(self.high / step) + 1)]
-        digits = max(0, -math.floor(math.log10(step) + 1e-9)) + (step / size == 2.5)
-        words = [f"1e{round(v)}" if self.log else _short(v, digits) for v in values]
+            values = self._powers()
+            words = [f"{10**v:g}" if -3 <= v <= 5 else f"1e{round(v)}" for v in values]
+        else:
+            size = 10 ** math.floor(math.log10(span / 7))
+            step = next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor >= span / 7)
+            values = [step * place for place in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
+            digits = max(0, -math.floor(math.log10(step) + 1e-9)) + (step / size == 2.5)
+            words = [_short(v, digits) for v in values]
         where = [self.start + (v - self.low) / span * (self.end - self.start) for v in values]
         return list(zip(where, words, strict=True))
+
+    def _powers(self) -> list[float]:
+        """Logarithms of round values: whole powers, of a short range also 2 and 5 times them."""
+        span = self.high - self.low
+        factors = (1, 2, 5) if span < 2.5 else (1,)
+        every = max(1, round(span / 7))
+        powers = range(math.floor(self.low), math.ceil(self.high) + 1)
+        values = [power + math.log10(factor) for power in powers if power % every == 0 for factor in factors]
+        return [value for value in values if self.low <= value <= self.high]
 
 
 def scatter(
