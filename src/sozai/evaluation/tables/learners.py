@@ -1,0 +1,145 @@
+"""The learners that say whether a table has become more useful: each a pipeline from rows to a number.
+
+All take the feature columns as they stand in ``Table.frame``; filling of missing values, scaling and the coding of
+categories are fitted with the learner, so that nothing of a test row gets into them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor, HistGradientBoostingRegressor
+from sklearn.feature_selection import VarianceThreshold
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from sozai.errors import UserError
+from sozai.materials.tables.table import Table
+
+LEARNERS = ("boosting", "forest", "gaussian-process", "ridge")
+MANY_ROWS = 3000
+"""From here on boosting works on histograms: as good on many rows and much faster."""
+GP_ROWS = 250
+"""Rows from which the length scales of a Gaussian process are learned."""
+GP_MOST_ROWS = 1500
+"""Rows that a Gaussian process remembers: its time grows with their cube."""
+
+
+class Unskew(TransformerMixin, BaseEstimator):
+    """Logarithm of columns of positive, long-tailed numbers, such as ages and times; others pass."""
+
+    def fit(self, values: np.ndarray, y: Any = None) -> Unskew:
+        """Find them: no value below 0, and skewness above 1.5 that the logarithm makes smaller."""
+        values = np.asarray(values, float)
+        self.scale_ = np.full(values.shape[1], np.nan)
+        for place, column in enumerate(values.T):
+            above = column[column > 0]
+            if len(above) < 3 or column.min() < 0:
+                continue
+            scale = float(np.median(above))
+            if _skewness(column) > 1.5 and abs(_skewness(np.log1p(column / scale))) < _skewness(column):
+                self.scale_[place] = scale
+        return self
+
+    def transform(self, values: np.ndarray) -> np.ndarray:
+        """The same columns, (rows, columns)."""
+        values = np.array(values, float)
+        for place in np.flatnonzero(np.isfinite(self.scale_)):
+            values[:, place] = np.log1p(np.maximum(values[:, place], 0.0) / self.scale_[place])
+        return values
+
+
+class GaussianProcess(RegressorMixin, BaseEstimator):
+    """A Gaussian process (Matern 5/2 and noise) that stays quick.
+
+    Its scales are learned on a part of the rows. With at most 20 features each has a scale of its own.
+    """
+
+    def __init__(self, seed: int = 0):
+        self.seed = seed
+
+    def fit(self, features: np.ndarray, target: np.ndarray) -> GaussianProcess:
+        """Learn from rows that are scaled to unit spread."""
+        rng = np.random.default_rng(self.seed)
+        features, target = np.asarray(features, float), np.asarray(target, float)
+        wide = features.shape[1]
+        scales = np.full(wide, max(1.0, np.sqrt(wide))) if wide <= 20 else np.sqrt(wide)
+        kernel = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(scales, (0.1, 1e3), nu=2.5) + WhiteKernel(0.1, (1e-4, 1e1))
+        part = _part(len(target), GP_ROWS, rng)
+        learned = GaussianProcessRegressor(kernel, normalize_y=True, alpha=1e-8).fit(features[part], target[part])
+        part = _part(len(target), GP_MOST_ROWS, rng)
+        if len(part) > GP_ROWS:
+            learned = GaussianProcessRegressor(learned.kernel_, optimizer=None, normalize_y=True, alpha=1e-8)
+            learned.fit(features[part], target[part])
+        self.model_ = learned
+        return self
+
+    def predict(self, features: np.ndarray, return_std: bool = False) -> Any:
+        """Mean, (rows,), and the standard deviation of a new measurement if asked."""
+        return self.model_.predict(np.asarray(features, float), return_std=return_std)
+
+
+def learner(name: str, table: Table, target: str, seed: int = 0) -> Pipeline:
+    """An untrained learner of a numeric target from the modelled columns of a table.
+
+    Args:
+        name: one of ``LEARNERS``.
+        table: tells the kinds of the columns and about how many rows there will be; its values are not looked at.
+        target: the column to predict.
+        seed: same seed, same learner.
+
+    Returns:
+        An estimator with ``fit(frame, values)`` and ``predict(frame)``; frames hold at least the feature columns.
+
+    Raises:
+        UserError: no such learner, or no feature columns.
+    """
+    numbers = [name_ for name_ in table.numeric if name_ != target]
+    words = [name_ for name_ in table.modelled if name_ not in numbers and name_ != target]
+    if not numbers and not words:
+        raise UserError("there is no column to predict the target from", table.source)
+    if name == "boosting":
+        model: Any = (
+            GradientBoostingRegressor(n_estimators=300, learning_rate=0.05, max_depth=3, subsample=0.7,
+                                      min_samples_leaf=2, random_state=seed)
+            if len(table) < MANY_ROWS
+            else HistGradientBoostingRegressor(max_iter=300, learning_rate=0.08, random_state=seed)
+        )  # fmt: skip
+        return make_pipeline(_prepared(numbers, words, scaled=False), model)
+    if name == "forest":
+        model = ExtraTreesRegressor(200, min_samples_leaf=1, random_state=seed)
+        return make_pipeline(_prepared(numbers, words, scaled=False), model)
+    if name == "gaussian-process":
+        return make_pipeline(_prepared(numbers, words, scaled=True), GaussianProcess(seed))
+    if name == "ridge":
+        model = RidgeCV(np.logspace(-3, 4, 22))
+        return make_pipeline(_prepared(numbers, words, scaled=True), model)
+    raise UserError(f"there is no learner '{name}'", "learners", f"use some of {', '.join(LEARNERS)}")
+
+
+def _prepared(numbers: list[str], words: list[str], scaled: bool) -> ColumnTransformer:
+    """From a frame to a matrix of numbers without gaps; a gap is told by a column of its own."""
+    filled = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+    steps: list[Any] = [filled, Unskew(), VarianceThreshold(), StandardScaler()] if scaled else [filled]
+    coded = make_pipeline(
+        SimpleImputer(strategy="constant", fill_value="(missing)", missing_values=None),
+        OneHotEncoder(handle_unknown="ignore", max_categories=20, sparse_output=False),
+    )
+    parts = [("numbers", make_pipeline(*steps), numbers)] if numbers else []
+    return ColumnTransformer([*parts, ("words", coded, words)] if words else parts)
+
+
+def _part(count: int, most: int, rng: np.random.Generator) -> np.ndarray:
+    return np.arange(count) if count <= most else np.sort(rng.choice(count, most, replace=False))
+
+
+def _skewness(values: np.ndarray) -> float:
+    spread = values.std()
+    return float((((values - values.mean()) / spread) ** 3).mean()) if spread > 0 else 0.0
