@@ -16,7 +16,6 @@ import ast
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,22 +35,14 @@ COMPARISONS: Mapping[type, Callable[[Any, Any], Any]] = {
     ast.LtE: operator.le, ast.GtE: operator.ge, ast.Lt: operator.lt, ast.Gt: operator.gt,
     ast.Eq: operator.eq, ast.NotEq: operator.ne,
 }  # fmt: skip
-_SIGN = {ast.LtE: "<=", ast.GtE: ">=", ast.Lt: "<", ast.Gt: ">", ast.Eq: "=", ast.NotEq: "!="}
-
-
-@dataclass(frozen=True)
-class Linear:
-    """``sum of coefficient x column + constant``, compared with zero.
-
-    Args:
-        coefficients: by column.
-        constant: the rest.
-        sign: ``"<="``, ``"<"`` or ``"="``: how the sum compares with zero.
-    """
-
-    coefficients: Mapping[str, float]
-    constant: float
-    sign: str = "<="
+MANY = ("min", "max")
+KEYWORDS = ("and", "or", "not", "in", "between")
+_KIND = {"truth": "condition", "number": "number", "text": "text", "column": "column"}
+Columns = Mapping[str, Any] | pd.DataFrame
+"""Values by column: a frame, or arrays of one length."""
+TOLERANCE = 1e-5
+"""Share of the numbers' size by which <=, >= and = may be missed: a row still obeys when it is printed with six digits
+and read again. < and > are meant as they stand."""
 
 
 class Expression:
@@ -68,50 +59,52 @@ class Expression:
 
     def __init__(self, text: str, columns: Sequence[str], where: str = ""):
         self.text, self.where = " ".join(str(text).split()), where or f"'{text}'"
-        self._names: dict[str, str] = {}
+        self.names: dict[str, str] = {}
         source = _equals(_between(self._placed(self.text, columns)))
         try:
             self.tree: ast.expr = ast.parse(source.strip(), mode="eval").body
         except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
             raise UserError("this cannot be read as a condition", self.where, MEND) from error
-        self._check(self.tree)
-        self.columns = tuple(dict.fromkeys(self._names.values()))
+        try:
+            self._condition = self._check(self.tree) == "truth"
+        except RecursionError:
+            raise UserError("this is nested too deeply", self.where, "write it as several conditions") from None
+        self.columns = tuple(dict.fromkeys(self.names.values()))
 
     @property
     def condition(self) -> bool:
         """Whether it is true or false of a row, rather than a number."""
-        if isinstance(self.tree, ast.UnaryOp):
-            return isinstance(self.tree.op, ast.Not)
-        return isinstance(self.tree, ast.Compare | ast.BoolOp)
+        return self._condition
 
-    def value(self, frame: pd.DataFrame) -> np.ndarray:
+    def value(self, frame: Columns) -> np.ndarray:
         """Its value for each row, (rows,): float64, or bool of a condition; NaN (False) where a value is missing."""
         with np.errstate(all="ignore"):
             made = self._value(self.tree, frame)
-        return np.broadcast_to(np.asarray(made), (len(frame),)).copy()
+        return np.broadcast_to(np.asarray(made), (_length(frame),)).copy()
 
-    def missing(self, frame: pd.DataFrame) -> np.ndarray:
+    def number(self, node: ast.expr, frame: Columns) -> np.ndarray:
+        """Value of a part of the tree that is a number, (rows,); NaN where a value is missing."""
+        with np.errstate(all="ignore"):
+            return np.broadcast_to(self._number(node, frame), (_length(frame),)).astype(float)
+
+    def missing(self, frame: Columns) -> np.ndarray:
         """Rows in which a value that it needs is missing, (rows,)."""
-        return frame[list(self.columns)].isna().any(axis=1).to_numpy() if self.columns else np.zeros(len(frame), bool)
+        gone = np.zeros(_length(frame), bool)
+        for name in self.columns:
+            gone |= pd.isna(np.asarray(frame[name]))
+        return gone
 
-    def amounts(self, frame: pd.DataFrame) -> np.ndarray:
+    def amounts(self, frame: Columns) -> np.ndarray:
         """By how much a condition is missed in each row, 0 where it holds and NaN where a value is missing.
 
         Of a comparison of numbers the difference of its sides; of two at once the larger; of alternatives the
         smaller; of names 1.
         """
         with np.errstate(all="ignore"):
-            made = np.broadcast_to(self._amount(self.tree, frame), (len(frame),)).astype(float)
+            made = np.broadcast_to(self._amount(self.tree, frame), (_length(frame),)).astype(float)
         # A comparison that is not strict differs by zero where it holds exactly; one that has no value fails.
         made = np.where(np.isnan(made), 1.0, made)
         return np.where(self.missing(frame), np.nan, made)
-
-    def linear(self) -> list[Linear] | None:
-        """The condition as linear (in)equalities that must all hold; ``None`` where it is no such."""
-        try:
-            return self._linear(self.tree)
-        except _NotLinearError:
-            return None
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
@@ -123,7 +116,8 @@ class Expression:
         folded: dict[str, list[str]] = {}
         for name in columns:
             folded.setdefault(name.casefold(), []).append(name)
-        names = sorted(columns, key=len, reverse=True)
+        # A column whose heading is a number is only meant where it stands in backticks.
+        names = sorted((name for name in columns if name and not _is_number(name)), key=len, reverse=True)
         words = "|".join(re.escape(name) for name in names)
         # A name must not begin or end in the middle of a word.
         pattern = re.compile(rf"\"[^\"]*\"|'[^']*'|`([^`]*)`|(?<!\w)({words})(?!\w)" if words else r"`([^`]*)`", re.I)
@@ -135,65 +129,83 @@ class Expression:
             if typed in FUNCTIONS and text[match.end() : match.end() + 1] == "(" and match.group(1) is None:
                 return typed
             exact = [name for name in columns if name == typed]
+            if typed.lower() in KEYWORDS and match.group(1) is None and not (exact and typed not in KEYWORDS):
+                return typed  # "in" is the word, not the column In (indium)
             found = exact or folded.get(typed.casefold(), [])
             if len(found) != 1:
                 what = f"there is no column '{typed}'" if not found else f"'{typed}' could be {' or '.join(found)}"
                 raise UserError(what, self.where, f"the columns are {', '.join(columns)}")
             key = f"_c{list(columns).index(found[0])}"
-            self._names[key] = found[0]
+            self.names[key] = found[0]
             return key
 
         return pattern.sub(place, text)
 
-    def _check(self, node: ast.expr) -> None:
-        """Only what is listed here is allowed."""
+    def _check(self, node: ast.expr) -> str:
+        """What it is (number, text, truth, or a column of either kind); only what is listed here is allowed."""
         match node:
-            case ast.Name(id=name) if name in self._names:
-                return
-            case ast.Constant(value=value) if isinstance(value, int | float | str) and not isinstance(value, bool):
-                return
+            case ast.Name(id=name) if name in self.names:
+                return "column"
+            case ast.Constant(value=str()):
+                return "text"
+            case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
+                if abs(value) > 1e300:
+                    raise UserError("a number is too large", self.where, "use another unit")
+                return "number"
             case ast.Name(id=name):
-                known = ", ".join(self._names.values())
+                known = ", ".join(self.names.values())
                 raise UserError(
                     f"'{name}' is no column, number or quoted text",
                     self.where,
                     f"known here: {known or 'none'}; {MEND}",
                 )
             case ast.BinOp(op=op) if type(op) in ARITHMETIC:
-                self._check(node.left)
-                self._check(node.right)
-            case ast.UnaryOp(op=ast.USub() | ast.UAdd() | ast.Not()):
-                self._check(node.operand)
+                self._expect(("number", "column"), node.left, node.right)
+                return "number"
+            case ast.UnaryOp(op=ast.USub() | ast.UAdd()):
+                self._expect(("number", "column"), node.operand)
+                return "number"
+            case ast.UnaryOp(op=ast.Not()):
+                self._expect(("truth",), node.operand)
+                return "truth"
             case ast.BoolOp():
-                for each in node.values:
-                    self._check(each)
+                self._expect(("truth",), *node.values)
+                return "truth"
             case ast.Compare():
-                for _, sign, each in _pairs(node):
+                for _, sign, each in pairs(node):
                     if isinstance(sign, ast.In | ast.NotIn):
                         if not isinstance(each, ast.List | ast.Tuple | ast.Set) or not each.elts:
                             raise UserError("'in' needs a list", self.where, "write it as in [a, b]")
-                        each.elts = [_name_as_text(e) if isinstance(e, ast.Name) and e.id not in self._names else e
+                        each.elts = [_name_as_text(e) if isinstance(e, ast.Name) and e.id not in self.names else e
                                      for e in each.elts]  # fmt: skip
-                        for element in each.elts:
-                            self._check(element)
+                        self._expect(("number", "text", "column"), *each.elts)
                     elif type(sign) in COMPARISONS:
-                        self._check(each)
+                        self._expect(("number", "text", "column"), each)
                     else:
                         raise UserError("this comparison is not known", self.where, MEND)
-                self._check(node.left)
+                self._expect(("number", "text", "column"), node.left)
+                return "truth"
             case ast.Call(func=ast.Name(id=name), keywords=[]) if name in FUNCTIONS and node.args:
-                for each in node.args:
-                    self._check(each)
-            case _:
-                raise UserError("this cannot be read as a condition", self.where, MEND)
+                if (name in MANY) < (len(node.args) > 1):
+                    raise UserError(f"{name} takes one number", self.where, f"write such as {name}(x)")
+                self._expect(("number", "column"), *node.args)
+                return "number"
+        raise UserError("this cannot be read as a condition", self.where, MEND)
+
+    def _expect(self, kinds: tuple[str, ...], *nodes: ast.expr) -> None:
+        for node in nodes:
+            found = self._check(node)
+            if found not in kinds:
+                wanted = "a condition" if kinds == ("truth",) else "a number" if "text" not in kinds else "a value"
+                raise UserError(f"{wanted} is needed where a {_KIND[found]} stands", self.where, MEND)
 
     # Values
 
-    def _value(self, node: ast.expr, frame: pd.DataFrame) -> Any:
+    def _value(self, node: ast.expr, frame: Columns) -> Any:
         match node:
             case ast.Name(id=name):
-                column = frame[self._names[name]]
-                return column.to_numpy(float) if pd.api.types.is_numeric_dtype(column) else column.to_numpy(object)
+                column = np.asarray(frame[self.names[name]])
+                return column.astype(float) if column.dtype.kind in "fiub" else column.astype(object)
             case ast.Constant(value=value):
                 return value
             case ast.BinOp():
@@ -209,16 +221,16 @@ class Expression:
                 parts = [np.asarray(self._value(each, frame), bool) for each in node.values]
                 return (np.logical_and if isinstance(node.op, ast.And) else np.logical_or).reduce(parts)
             case ast.Compare():
-                return np.logical_and.reduce([self._compare(*each, frame) for each in _pairs(node)])
+                return np.logical_and.reduce([self._compare(*each, frame) for each in pairs(node)])
         raise AssertionError(ast.dump(node))
 
-    def _number(self, node: ast.expr, frame: pd.DataFrame) -> Any:
+    def _number(self, node: ast.expr, frame: Columns) -> Any:
         value = self._value(node, frame)
         if isinstance(value, str) or (isinstance(value, np.ndarray) and value.dtype == object):
             raise UserError("a text cannot be calculated with", self.where, "use a column of numbers")
         return np.asarray(value, float)
 
-    def _compare(self, left: ast.expr, op: ast.cmpop, right: ast.expr, frame: pd.DataFrame) -> np.ndarray:
+    def _compare(self, left: ast.expr, op: ast.cmpop, right: ast.expr, frame: Columns) -> np.ndarray:
         if isinstance(op, ast.In | ast.NotIn):
             any_of = np.logical_or.reduce(
                 [self._compare(left, ast.Eq(), each, frame) for each in right.elts]  # type: ignore[attr-defined]
@@ -230,12 +242,31 @@ class Expression:
                 raise UserError("texts have no order", self.where, "compare them by = or !=")
             a, b = _as_text(a), _as_text(b)
             return np.asarray(COMPARISONS[type(op)](a, b), bool)
-        if isinstance(op, ast.Eq | ast.NotEq):  # numbers that were calculated are equal to a few last digits
-            same = np.isclose(a, b, rtol=1e-9, atol=1e-12)
-            return same if isinstance(op, ast.Eq) else ~same
-        return np.asarray(COMPARISONS[type(op)](a, b), bool)
+        a, b = np.asarray(a, float), np.asarray(b, float)
+        if isinstance(op, ast.Lt | ast.Gt):
+            return np.asarray(COMPARISONS[type(op)](a, b), bool)
+        slack = TOLERANCE * (self.size(left, frame) + self.size(right, frame))
+        if isinstance(op, ast.LtE):
+            return a - b <= slack
+        if isinstance(op, ast.GtE):
+            return b - a <= slack
+        same = np.abs(a - b) <= slack
+        return same if isinstance(op, ast.Eq) else ~same
 
-    def _amount(self, node: ast.expr, frame: pd.DataFrame) -> np.ndarray:
+    def size(self, node: ast.expr, frame: Columns) -> Any:
+        """Size of the numbers that go into a value, which is what its rounding error grows with."""
+        match node:
+            case ast.BinOp(op=ast.Add() | ast.Sub()):
+                return self.size(node.left, frame) + self.size(node.right, frame)
+            case ast.BinOp(op=ast.Mult()):
+                return self.size(node.left, frame) * self.size(node.right, frame)
+            case ast.BinOp(op=ast.Div()):
+                return self.size(node.left, frame) / np.abs(self._number(node.right, frame))
+            case ast.UnaryOp():
+                return self.size(node.operand, frame)
+        return np.abs(self._number(node, frame))
+
+    def _amount(self, node: ast.expr, frame: Columns) -> np.ndarray:
         match node:
             case ast.BoolOp():
                 parts = np.broadcast_arrays(*(self._amount(each, frame) for each in node.values))
@@ -243,11 +274,11 @@ class Expression:
             case ast.UnaryOp(op=ast.Not()):
                 return np.asarray(self._value(node.operand, frame), float)
             case ast.Compare():
-                parts = np.broadcast_arrays(*(self._distance(*each, frame) for each in _pairs(node)))
+                parts = np.broadcast_arrays(*(self._distance(*each, frame) for each in pairs(node)))
                 return np.maximum.reduce(parts)
         raise UserError("this is a number, not a condition", self.where, MEND)
 
-    def _distance(self, left: ast.expr, op: ast.cmpop, right: ast.expr, frame: pd.DataFrame) -> np.ndarray:
+    def _distance(self, left: ast.expr, op: ast.cmpop, right: ast.expr, frame: Columns) -> np.ndarray:
         missed = ~self._compare(left, op, right, frame)
         if isinstance(op, ast.In):
             each = [self._distance(left, ast.Eq(), element, frame) for element in right.elts]  # type: ignore[attr-defined]
@@ -258,66 +289,24 @@ class Expression:
         # Of a strict comparison the sides may be equal: the row still fails.
         return np.where(missed, np.maximum(np.abs(np.asarray(a, float) - b), np.finfo(float).tiny), 0.0)
 
-    # Linear parts
-
-    def _linear(self, node: ast.expr) -> list[Linear]:
-        if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
-            return [each for part in node.values for each in self._linear(part)]
-        if not isinstance(node, ast.Compare):
-            raise _NotLinearError
-        made = []
-        for left, op, right in _pairs(node):
-            if isinstance(op, ast.NotEq | ast.In | ast.NotIn):
-                raise _NotLinearError
-            (a, constant), (b, other) = self._affine(left), self._affine(right)
-            sign = _SIGN[type(op)]
-            turn = -1.0 if sign.startswith(">") else 1.0
-            names = dict.fromkeys([*a, *b])
-            coefficients = {name: turn * (a.get(name, 0.0) - b.get(name, 0.0)) for name in names}
-            made.append(
-                Linear(
-                    {name: value for name, value in coefficients.items() if value},
-                    turn * (constant - other),
-                    sign.replace(">", "<"),
-                )
-            )
-        return made
-
-    def _affine(self, node: ast.expr) -> tuple[dict[str, float], float]:
-        match node:
-            case ast.Name(id=name):
-                return {self._names[name]: 1.0}, 0.0
-            case ast.Constant(value=int() | float() as value):
-                return {}, float(value)
-            case ast.UnaryOp(op=ast.USub() | ast.UAdd()):
-                inner, constant = self._affine(node.operand)
-                turn = -1.0 if isinstance(node.op, ast.USub) else 1.0
-                return {name: turn * value for name, value in inner.items()}, turn * constant
-            case ast.BinOp(op=ast.Add() | ast.Sub()):
-                (a, one), (b, two) = self._affine(node.left), self._affine(node.right)
-                turn = -1.0 if isinstance(node.op, ast.Sub) else 1.0
-                return {n: a.get(n, 0.0) + turn * b.get(n, 0.0) for n in dict.fromkeys([*a, *b])}, one + turn * two
-            case ast.BinOp(op=ast.Mult() | ast.Div()):
-                (a, one), (b, two) = self._affine(node.left), self._affine(node.right)
-                if isinstance(node.op, ast.Div):
-                    if b or two == 0:
-                        raise _NotLinearError
-                    return {name: value / two for name, value in a.items()}, one / two
-                if a and b:
-                    raise _NotLinearError
-                inner, by = (a, two) if a else (b, one)
-                return {name: value * by for name, value in inner.items()}, one * two
-        raise _NotLinearError
-
 
 MEND = 'write such as Water <= 200, Phase = "FCC", a + b < 2 * c, x between 1 and 2, or family in [a, b]'
 
 
-class _NotLinearError(Exception):
-    pass
+def _length(frame: Columns) -> int:
+    return len(frame) if isinstance(frame, pd.DataFrame) else len(next(iter(frame.values())))
 
 
-def _pairs(node: ast.Compare) -> list[tuple[ast.expr, ast.cmpop, ast.expr]]:
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def pairs(node: ast.Compare) -> list[tuple[ast.expr, ast.cmpop, ast.expr]]:
+    """A comparison, also a chained one, as comparisons of two sides."""
     sides = [node.left, *node.comparators]
     return list(zip(sides, node.ops, sides[1:], strict=False))
 
@@ -351,7 +340,7 @@ def _texts(value: Any) -> bool:
 def _as_text(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return np.array(
-            [text if isinstance(text, str) else "" if text is None or text != text else str(text) for text in value],
+            [text if isinstance(text, str) else "" if text is None or text != text else f"{text:g}" for text in value],
             object,
         )
-    return str(value)
+    return value if isinstance(value, str) else f"{float(value):g}"
