@@ -16,6 +16,7 @@ from sozai.generators.proofs import guidance as guidance  # more checks of this 
 from sozai.generators.proofs import mixture
 from sozai.generators.proofs.bounds import Scaled, scaled
 from sozai.generators.proofs.proof import Finding, Mutation, at_least, at_most, check, holds, near
+from sozai.generators.proofs.training import learn
 
 HERE = "sozai.generators"
 DOUBLE = torch.float64
@@ -143,26 +144,13 @@ def ddpm_learns_the_exact_noise() -> Iterator[Finding]:
     """After a short training on samples of a mixture the core's noise is near the exact denoiser's."""
     exact = mixture.Mixture()
     core = diffusion.GaussianDiffusion({"x": number(2)}, width=64, layers=2)
-    _fit(core, exact, 300)
+    learn(core, lambda: {"x": exact.sample(128).float()}, 300, rate=2e-3)
     x, t = exact.sample(4000), torch.linspace(0.1, 1, 4000, dtype=DOUBLE)
     x_t = noised(exact.schedule, x, t, torch.randn_like(x))
     with torch.no_grad():
         error = (core.eps(x_t.float(), t.float()) - exact.eps(x_t, t)).square().mean(1)
     spread = exact.eps(x_t, t).square().mean()
     yield at_most("share of the exact noise's variance that is missed", 0.04, float(error.mean() / spread), "300 steps")
-
-
-def _fit(core: diffusion.GaussianDiffusion, exact: mixture.Mixture, steps: int) -> None:
-    """Plain PyTorch training on fresh samples, in the codec's identity units."""
-    optimizer = torch.optim.Adam(core.parameters_of("model"), lr=2e-3)
-    for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * (1 - step / steps)
-        loss = core.loss({"x": exact.sample(128).float()})["loss"]
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    core.eval()
 
 
 # --- Improved DDPM --------------------------------------------------------------------------------------------

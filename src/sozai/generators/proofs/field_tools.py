@@ -1,10 +1,11 @@
-"""What the proofs of field diffusion share: a recipe's core by name, and a bare training loop."""
+"""What the proofs of field diffusion share: a recipe's core by name, and a short training."""
 
 from __future__ import annotations
 
 import torch
 
 from sozai.generators.families.field_diffusion import FieldDiffusion
+from sozai.generators.proofs.training import learn, rows_of
 from sozai.generators.recipes import fields as recipes
 from sozai.generators.tensors import Batch
 
@@ -17,17 +18,8 @@ def build(name: str, *args: object, **settings: object) -> FieldDiffusion:
 
 
 def fit(core: FieldDiffusion, batch: Batch, steps: int, rows: int = 128) -> None:
-    """A bare training loop, one thread."""
+    """Prepared, trained on random rows and finished; one thread."""
     torch.set_num_threads(1)
     core.prepare(batch)
-    size = len(next(iter(batch.values())))
-    optimizer = torch.optim.AdamW(core.parameters(), 3e-3, betas=(0.9, 0.99))
-    fall = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, 1e-5)
-    for _ in range(steps):
-        index = torch.randint(size, (rows,))
-        optimizer.zero_grad()
-        core.loss({name: values[index] for name, values in batch.items()})["loss"].backward()
-        optimizer.step()
-        fall.step()
-    core.eval()
+    learn(core, rows_of(batch, rows), steps, rate=3e-3)
     core.finish(batch)

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sozai.fields import number
 from sozai.generators.families import flow
 from sozai.generators.processes import ode
 from sozai.generators.proofs.flow_tools import ROUNDING, build, exact_log_det, worst
 from sozai.generators.proofs.proof import Finding, Mutation, at_least, at_most, check, holds, near
+from sozai.generators.proofs.training import learn
 
 BIJECTIONS = "sozai.generators.processes.bijections"
 FLOWS = ("nice", "realnvp", "glow", "maf", "spline-flow", "cnf", "ffjord")
@@ -165,15 +166,8 @@ def fitted(name: str, steps: int, rate: float = 5e-3, **settings: Any) -> flow.F
     core = recipe.build({"x": number(2)}, **({"width": 32} | settings))
     assert isinstance(core, flow.Flow)
     core.prepare({"x": mixture(2000)[0]})
-    optimizer = torch.optim.Adam(core.parameters(), rate)
-    core.train()
-    for step in range(steps):
-        optimizer.param_groups[0]["lr"] = rate * (1 - step / steps) + 1e-5
-        optimizer.zero_grad()
-        core.loss({"x": mixture(256)[0]})["loss"].backward()
-        nn.utils.clip_grad_norm_(core.parameters(), 1.0)
-        optimizer.step()
-    return core.eval()
+    learn(core, lambda: {"x": mixture(256)[0]}, steps, rate=rate, clip=1.0)
+    return core
 
 
 def mass(core: flow.Flow, reach: float = 11.0, side: int = 147) -> float:

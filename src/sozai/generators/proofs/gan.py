@@ -13,8 +13,9 @@ from torch.nn.functional import softplus
 from sozai.fields import category, image, number
 from sozai.generators.objectives import adversarial
 from sozai.generators.proofs import cyclegan, wgan  # noqa: F401  registers their checks
-from sozai.generators.proofs.games import FAMILY, OBJECTIVES, against, build, learn
+from sozai.generators.proofs.games import FAMILY, OBJECTIVES, against, build
 from sozai.generators.proofs.proof import Finding, Mutation, at_least, at_most, check, holds, near
+from sozai.generators.proofs.training import learn
 from sozai.generators.train import train
 
 
@@ -26,7 +27,7 @@ def _two_gaussians(pac: int) -> tuple[Tensor, Tensor, float]:
     core = build("pacgan" if pac > 1 else "gan", {"x": number(1)}, lipschitz="none", width=32, layers=2)
     core = against(core, lambda count: fake.sample((count, 1)))
     for rate in (3.0, 1.0, 0.1):
-        learn(core, lambda: {"x": real.sample((2048, 1))}, 150, "critic", rate=rate)
+        learn(core, lambda: {"x": real.sample((2048, 1))}, 150, "critic", scale=rate)
     grid = torch.linspace(-2, 3, 21)
     x = torch.cartesian_prod(*[grid] * pac).reshape(-1, pac)
     exact = (real.log_prob(x) - fake.log_prob(x)).sum(1)

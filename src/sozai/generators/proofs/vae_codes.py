@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sozai.fields import image, number
 from sozai.generators.core import Core
@@ -16,6 +16,7 @@ from sozai.generators.families.quantised import Quantised
 from sozai.generators.networks.causal import CausalTransformer
 from sozai.generators.processes import quantise
 from sozai.generators.processes.quantise import VectorQuantiser
+from sozai.generators.proofs import training
 from sozai.generators.proofs.proof import Finding, Mutation, at_least, at_most, check, holds, near
 
 QUANTISE = "sozai.generators.processes.quantise"
@@ -24,22 +25,9 @@ CODES = "sozai.generators.families.quantised"
 
 
 def learn(core: Core, data: Mapping[str, Tensor], steps: int, rate: float = 3e-3, rows: int = 64) -> None:
-    """A bare loop over all players on random rows; the rate falls to zero linearly."""
+    """Prepared, then all players on random rows."""
     core.prepare(dict(data))
-    core.train()
-    optimizers = {player.name: torch.optim.Adam(core.parameters_of(player.name), lr=rate) for player in core.players}
-    count = len(next(iter(data.values())))
-    for step in range(steps):
-        for player in core.players:
-            chosen = torch.randint(count, (rows,))
-            optimizer = optimizers[player.name]
-            optimizer.param_groups[0]["lr"] = rate * (1 - step / steps)
-            optimizer.zero_grad()
-            core.loss({name: values[chosen] for name, values in data.items()}, player.name)["loss"].backward()
-            nn.utils.clip_grad_norm_(core.parameters_of(player.name), 1.0)
-            optimizer.step()
-            core.after_step(player.name)
-    core.eval()
+    training.learn(core, training.rows_of(data, rows), steps, rate=rate, clip=1.0)
 
 
 def _with_decay(part: Any, update: Any) -> None:

@@ -12,8 +12,9 @@ from torch.nn.functional import softplus
 
 from sozai.fields import number
 from sozai.generators.objectives import adversarial
-from sozai.generators.proofs.games import OBJECTIVES, against, build, learn
+from sozai.generators.proofs.games import OBJECTIVES, against, build
 from sozai.generators.proofs.proof import Finding, Mutation, at_least, at_most, check, near
+from sozai.generators.proofs.training import learn
 
 
 def _normal(shift: float, scale: float, count: int) -> Tensor:
@@ -61,7 +62,7 @@ def the_gap_ranks_as_wasserstein() -> Iterator[Finding]:
             largest = max(largest, *(float(p.detach().abs().max()) for p in core.critic.parameters()))
 
         core.after_step = watched  # type: ignore[method-assign]
-        learn(core, lambda: {"x": torch.randn(256, 1)}, 40, "critic", rate=2)
+        learn(core, lambda: {"x": torch.randn(256, 1)}, 40, "critic", scale=2)
         exact.append(float((shift + (scale - 1) * noise).abs().mean()))
         gaps.append(-core.loss({"x": torch.randn(50_000, 1)}, "critic")["loss"].item())
     yield at_most("largest weight after any step", core.strength * (1 + 1e-6), largest, "clipped, so exact")
@@ -128,7 +129,7 @@ def the_gap_of_shifted_gaussians() -> Iterator[Finding]:
         offset = torch.tensor([shift, 0, 0, 0])
         core = against(core, lambda count: torch.randn(count, 4))
         for rate in (6.0, 2.0, 0.4):
-            learn(core, partial(_shifted, offset), 35, "critic", rate=rate)
+            learn(core, partial(_shifted, offset), 35, "critic", scale=rate)
         fake = torch.randn(20_000, 4)
         with torch.no_grad():
             gap = (core.critic(fake + offset, {}) - core.critic(fake, {})).mean().item()
