@@ -175,7 +175,7 @@ def _alternatives(node: ast.expr, expression: Expression, negated: bool) -> list
 def _comparison(left: ast.expr, op: ast.cmpop, right: ast.expr, expression: Expression) -> list[Alternative]:
     if isinstance(op, ast.In | ast.NotIn):
         elements = right.elts  # type: ignore[attr-defined]
-        constants = [each.value for each in elements if isinstance(each, ast.Constant)]
+        constants: list[Any] = [each.value for each in elements if isinstance(each, ast.Constant)]
         if isinstance(left, ast.Name) and len(constants) == len(elements):
             column = expression.names[left.id]
             if all(isinstance(value, str) for value in constants):

@@ -1,8 +1,8 @@
 """Rules that no row can obey at once, found by linear programming.
 
-Each choice of alternatives is a linear program (HiGHS through scipy); where none has a solution, rules are left out one
-by one as long as the rest still contradict each other (the deletion filter of Chinneck and Dravnieks, ORSA J. Comput. 3,
-157, 1991). What is left cannot be left out: these are named. Conditions that are not linear are not judged.
+Each choice of alternatives is a linear program (HiGHS through scipy); where none has a solution, rules are left out
+one by one as long as the rest still contradict each other (the deletion filter of Chinneck and Dravnieks, ORSA J.
+Comput. 3, 157, 1991). What is left cannot be left out: these are named. Conditions that are not linear are not judged.
 """
 
 from __future__ import annotations

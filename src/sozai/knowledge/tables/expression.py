@@ -16,7 +16,7 @@ import ast
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -38,7 +38,7 @@ COMPARISONS: Mapping[type, Callable[[Any, Any], Any]] = {
 MANY = ("min", "max")
 KEYWORDS = ("and", "or", "not", "in", "between")
 _KIND = {"truth": "condition", "number": "number", "text": "text", "column": "column"}
-Columns = Mapping[str, Any] | pd.DataFrame
+Columns: TypeAlias = Mapping[str, Any] | pd.DataFrame
 """Values by column: a frame, or arrays of one length."""
 TOLERANCE = 1e-5
 """Share of the numbers' size by which <=, >= and = may be missed: a row still obeys when it is printed with six digits

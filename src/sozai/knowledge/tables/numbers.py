@@ -88,21 +88,21 @@ class Numbers:
         allowed = _merged(grids)
         system = _System(self, comparisons, allowed)
         start = self.values(frame)
-        made = system.solve(frame, start, start, movable)
+        made = system.solve(start, start, movable)
         snapped = [self.places[name] for name in allowed if name in self.places]
         if snapped:
             still = movable.copy()
             still[:, snapped] = False
             nearest = self._snapped(made, allowed)
             nearest = np.where(movable, nearest, made)
-            tried = system.solve(frame, start, nearest, still)
-            wrong = system.missed(frame, tried)
+            tried = system.solve(start, nearest, still)
+            wrong = system.missed(tried)
             if wrong.any():  # then round to the side where the constraints that are missed give way
-                pull = system.pull(frame, tried)
+                pull = system.pull(tried)
                 side = self._snapped(made, allowed, pull)
                 side = np.where(movable, side, made)
-                again = system.solve(frame, start, side, still)
-                tried = np.where((wrong & ~system.missed(frame, again))[:, None], again, tried)
+                again = system.solve(start, side, still)
+                tried = np.where((wrong & ~system.missed(again))[:, None], again, tried)
             made = tried
         out = frame.copy()
         for place, name in enumerate(self.names):
@@ -142,11 +142,13 @@ class Numbers:
             made[:, place] = new / self.scale[place]
         return made
 
-    def columns(self, values: np.ndarray, frame: pd.DataFrame) -> dict[str, Any]:
-        """All columns for conditions to read, computed ones anew, from (rows, columns) in units of the spread."""
-        made: dict[str, Any] = {str(name): frame[name].to_numpy() for name in frame.columns}
-        for place, name in enumerate(self.names):
-            made[name] = values[:, place] * self.scale[place]
+    def columns(self, values: np.ndarray) -> dict[str, Any]:
+        """All columns of numbers for conditions to read, computed ones anew.
+
+        Args:
+            values: (rows, columns) in units of the spread.
+        """
+        made: dict[str, Any] = {name: values[:, place] * self.scale[place] for place, name in enumerate(self.names)}
         for rule in self.derived:
             made[rule.column] = rule.computed(made)
         return made
@@ -191,16 +193,16 @@ class _System:
                     low = max(low, value)
         return low, max(low, high)
 
-    def solve(self, frame: pd.DataFrame, start: np.ndarray, held: np.ndarray, movable: np.ndarray) -> np.ndarray:
+    def solve(self, start: np.ndarray, held: np.ndarray, movable: np.ndarray) -> np.ndarray:
         """Nearest points to ``start`` where it may move and ``held`` where it may not, (rows, columns)."""
         point = np.where(movable, start, held)
         out = point.copy()
         for begin in range(0, len(point), CHUNK):
             part = slice(begin, begin + CHUNK)
-            out[part] = self._solve(frame.iloc[part], point[part], movable[part])
+            out[part] = self._solve(point[part], movable[part])
         return out
 
-    def _solve(self, frame: pd.DataFrame, point: np.ndarray, movable: np.ndarray) -> np.ndarray:
+    def _solve(self, point: np.ndarray, movable: np.ndarray) -> np.ndarray:
         known = np.isfinite(point)
         base = np.where(known, point, 0.0)
         # A constraint on a value that is missing is not judged.
@@ -212,7 +214,7 @@ class _System:
         here, goal = base.copy(), np.arange(len(base))
         fixed_part = np.broadcast_to(self.matrix, (len(base), *self.matrix.shape))
         for _ in range(MOST_STEPS):
-            values, slopes, margin = self._curved(np.where(known, here, np.nan)[goal], frame.iloc[goal])
+            values, slopes, margin = self._curved(np.where(known, here, np.nan)[goal])
             whole = np.concatenate([fixed_part[goal], slopes], axis=1)
             level = np.einsum("rmk,rk->rm", slopes, here[goal]) - values - margin
             both = np.concatenate([right[goal], np.where(np.isfinite(level), level, np.inf)], axis=1)
@@ -224,12 +226,12 @@ class _System:
                 break
         return np.where(known, here, point)
 
-    def _curved(self, here: np.ndarray, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _curved(self, here: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Values, slopes and margins of the conditions that are not linear: (rows, conditions[, columns])."""
         rows, columns = here.shape
         values = np.full((rows, len(self.curved)), np.nan)
         slopes = np.zeros((rows, len(self.curved), columns))
-        at = self.numbers.columns(here, frame)
+        at = self.numbers.columns(here)
         with np.errstate(all="ignore"):
             for number, each in enumerate(self.curved):
                 values[:, number] = each.value(at)
@@ -239,7 +241,7 @@ class _System:
                 for way in (1, -1):
                     beside = here.copy()
                     beside[:, place] += way * step
-                    at = self.numbers.columns(beside, frame)
+                    at = self.numbers.columns(beside)
                     sides.append([each.value(at) for each in self.curved])
                 for number in range(len(self.curved)):
                     slopes[:, number, place] = (sides[0][number] - sides[1][number]) / (2 * step)
@@ -257,26 +259,26 @@ class _System:
                 needed |= set(rule.formula.columns)
         return [self.numbers.places[name] for name in self.numbers.names if name in needed]
 
-    def missed(self, frame: pd.DataFrame, points: np.ndarray) -> np.ndarray:
+    def missed(self, points: np.ndarray) -> np.ndarray:
         """Rows that break a comparison, (rows,)."""
-        return (self._excess(frame, points) > 0).any(axis=1)
+        return np.asarray((self._excess(points) > 0).any(axis=1))
 
-    def pull(self, frame: pd.DataFrame, points: np.ndarray) -> np.ndarray:
+    def pull(self, points: np.ndarray) -> np.ndarray:
         """By column the side to which comparisons that are missed pull, (rows, columns)."""
-        excess = self._excess(frame, points)
+        excess = self._excess(points)
         missed = np.where(excess > 0, 1.0, 0.0)
         turn = np.ones_like(missed)
         linear = np.nan_to_num(points) @ self.matrix.T - self.right
         turn[:, : len(self.linear)] = np.where(self.equal[: len(self.linear)] & (linear < 0), -1.0, 1.0)
         slopes = np.broadcast_to(self.matrix, (len(points), *self.matrix.shape))
         if self.curved:
-            slopes = np.concatenate([slopes, self._curved(points, frame)[1]], axis=1)
+            slopes = np.concatenate([slopes, self._curved(points)[1]], axis=1)
         return -np.einsum("rm,rmk->rk", missed * turn, slopes)
 
-    def _excess(self, frame: pd.DataFrame, points: np.ndarray) -> np.ndarray:
+    def _excess(self, points: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):
             linear = points @ self.matrix.T - self.right if not np.isnan(points).any() else self._known(points)
-            at = self.numbers.columns(points, frame) if self.curved else {}
+            at = self.numbers.columns(points) if self.curved else {}
             curved = [each.value(at) for each in self.curved]
         every = np.column_stack([linear, *curved])
         every = np.where(self.equal, np.abs(every), every)
@@ -314,7 +316,6 @@ def _on_grid(form: Linear, allowed: Mapping[str, Grid]) -> Linear:
     limit, strict = -form.constant / by, form.sign == "<"
     values = allowed[name].values
     if values:
-        inside = [v for v in values if (v < limit or (v == limit and not strict)) == (by > 0) or v == limit > strict]
         inside = [v for v in values if (v - limit) * by < 0 or (v == limit and not strict)]
         if not inside:
             return form

@@ -127,7 +127,7 @@ class _Mender:
         start, kept = self._combined(frame)
         # Parts that are zero stay zero where that is possible, alternatives that hold stay chosen likewise.
         for loose, wide in ((False, False), (False, True), (True, True)):
-            if wide and not self.open and not loose or loose and not self.sums:
+            if (loose and not self.sums) or (wide and not loose and not self.open):
                 continue
             rows = np.flatnonzero(~done)
             if not len(rows):

@@ -34,6 +34,7 @@ rules:
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -194,10 +195,8 @@ class _Entry:
         if value is None:
             return None
         if isinstance(value, str):  # YAML reads 1e-10 as a text
-            try:
+            with contextlib.suppress(ValueError):
                 value = float(value)
-            except ValueError:
-                pass
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e300:
             raise UserError(f"'{key}: {value}' is no number", self.where, f"write such as {key}: 10")
         return float(value)
@@ -246,7 +245,7 @@ def _correlation(given: _Entry) -> Rule:
     sign = given.entry.get("sign", "positive")
     if len(names) != 2 or sign not in ("positive", "negative"):
         raise UserError("it needs two columns and a sign", given.where, "correlation: [a, b], sign: negative")
-    return Correlation(*names, sign, given.number_or("at_least", 0.0), **given.common("soft"))
+    return Correlation(names[0], names[1], sign, given.number_or("at_least", 0.0), **given.common("soft"))
 
 
 def _combinations(given: _Entry) -> Rule:

@@ -17,8 +17,8 @@ from sozai.knowledge.tables.rule import Rule, Severity, shown
 class Sum(Rule):
     """Parts of a whole, none negative: weight percents sum to 100, fractions to 1.
 
-    Rows are brought to the sum by closure (each part divided by their sum: Aitchison, J. R. Stat. Soc. B 44, 139, 1982),
-    in which parts that are zero stay zero.
+    Rows are brought to the sum by closure (each part divided by their sum: Aitchison, J. R. Stat. Soc. B 44, 139,
+    1982), in which parts that are zero stay zero.
 
     Args:
         parts: columns.
@@ -128,9 +128,8 @@ class Derived(Rule):
         if not sign or right.startswith("="):
             raise UserError("a derived column needs a name, = and a formula", where, mend)
         target = Expression(left, columns, where)
-        if len(target.columns) != 1 or target.condition or target.text.strip("` ") != target.columns[0]:
-            if target.text.strip("` ").casefold() != (target.columns or ("",))[0].casefold():
-                raise UserError(f"'{left.strip()}' is no column", where, mend)
+        if target.text.strip("` ").casefold() != (target.columns or ("",))[0].casefold():
+            raise UserError(f"'{left.strip()}' is no column", where, mend)
         self.column, self.tolerance = target.columns[0], float(tolerance)
         self.formula = Expression(right, columns, where)
         if self.formula.condition or not self.formula.columns:

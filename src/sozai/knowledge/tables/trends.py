@@ -325,7 +325,7 @@ def _six_digits(values: np.ndarray) -> np.ndarray:
 
 
 def _extremes(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series, np.ndarray]:
-    """Of rows sorted by group, x and y: the largest y at lower x, the least at higher x, and the place of the former."""
+    """Of rows sorted by group, x and y: the largest y at lower x, the least at higher x, the place of the former."""
     step = rows.groupby(["group", "x"], sort=False).ngroup()
     levels = pd.DataFrame(
         {"group": rows["group"].groupby(step).first(), "top": rows["y"].groupby(step).max(),
