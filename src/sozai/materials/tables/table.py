@@ -34,12 +34,16 @@ class Column:
             (a chemical composition), date, or text (names, remarks: not modelled).
         unit: of the numbers in the frame, as pint writes it; empty for a pure number or an unknown unit.
         levels: the values of a category, or those of an ordinal from low to high.
+        heading: as it stands in the file, its unit included; empty when it is the name.
+        why: what the kind was guessed from.
     """
 
     name: str
     kind: Kind
     unit: str = ""
     levels: tuple[str, ...] = ()
+    heading: str = field(default="", compare=False)
+    why: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -120,14 +124,12 @@ class Table:
         return [name for name, column in self.columns.items() if column.kind in MODELLED]
 
     def column(self, name: str) -> Column:
-        """What a column is.
+        """What a column is, by its name or its heading in the file, in capitals or small letters.
 
         Raises:
             UserError: there is none of that name.
         """
-        if name not in self.columns:
-            raise UserError(f"there is no column '{name}'", self.source, f"it has {', '.join(self.columns)}")
-        return self.columns[name]
+        return self.columns[find(name, self.columns, self.source)]
 
     def select(self, names: Iterable[str]) -> Self:
         """Only these columns, in the table's own order; groups that lose a part go.
@@ -160,6 +162,23 @@ class Table:
             "columns": {name: asdict(column) for name, column in self.columns.items()},
             "groups": [asdict(group) for group in self.groups],
         }
+
+
+def find(name: str, columns: Mapping[str, Column], where: str) -> str:
+    """The name of the column that a person calls so: by name, by heading, or without regard to case.
+
+    Raises:
+        UserError: there is none, or more than one.
+    """
+    if name in columns:
+        return name
+    for same in (str, str.casefold):
+        found = [own for own, each in columns.items() if same(name) in (same(own), same(each.heading))]
+        if len(found) == 1:
+            return found[0]
+    names = list(columns)
+    shown = ", ".join(names[:30]) + (f" and {len(names) - 30} more" if len(names) > 30 else "")
+    raise UserError(f"there is no column '{name}'", where, f"it has {shown}")
 
 
 def described(frame: pd.DataFrame, content: Mapping[str, Any], source: str = "table") -> Table:

@@ -1,0 +1,225 @@
+"""Units of measurement: read from headings and cells, and converted, by pint.
+
+A heading's unit is believed only when it is one that laboratories use (``LABORATORY``): "w/c" is no division by the
+speed of light, and "(Total)" no unit.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sozai.errors import UserError
+
+PARTS = {"wt%": "wt", "at%": "at", "mol%": "mol", "vol%": "vol", "wppm": "wt"}
+"""Parts of a whole and what they are parts of: weight percents do not convert to atomic percents."""
+_LABORATORY_UNITS = """meter gram liter second minute hour day week year month kelvin degree_Celsius degree_Fahrenheit
+    pascal bar standard_atmosphere torr pound_force_per_square_inch kip_per_square_inch newton force_kilogram force_gram
+    force_pound pound ounce inch foot joule electron_volt calorie watt volt ampere ampere_hour watt_hour siemens ohm
+    farad henry coulomb tesla gauss oersted weber hertz revolutions_per_minute mole molar percent ppm ppb weight_percent
+    atomic_percent mole_percent volume_percent weight_ppm angstrom micron degree radian poise stokes lumen lux candela
+    gray sievert becquerel metric_ton atom formula_unit cycle_count hartree rydberg bohr darcy dalton
+    unified_atomic_mass_unit count cubic_centimeter emu phr denier tex dyne erg decibel"""
+LABORATORY = frozenset(_LABORATORY_UNITS.split())
+_DEFINITIONS = """
+weight_percent = 0.01 = wt%
+atomic_percent = 0.01 = at%
+mole_percent = 0.01 = mol%
+volume_percent = 0.01 = vol%
+weight_ppm = 1e-6 = wppm
+atom = 1
+formula_unit = 1 = f.u.
+cycle_count = 1 = cycles
+phr = 0.01
+emu = 1e-3 * ampere * meter ** 2
+"""
+_WORDS = {
+    "hrs": "hour", "hr": "hour", "h": "hour", "hours": "hour", "mins": "minute", "min": "minute", "sec": "second",
+    "secs": "second", "d": "day", "days": "day", "yr": "year", "yrs": "year", "wk": "week", "mo": "month",
+    "mpa": "megapascal", "Mpa": "megapascal", "MPA": "megapascal", "gpa": "gigapascal", "Gpa": "gigapascal",
+    "GPA": "gigapascal", "kpa": "kilopascal", "Kpa": "kilopascal", "KPa": "kilopascal", "KN": "kilonewton",
+    "kn": "kilonewton", "Kg": "kilogram", "KG": "kilogram", "Kgs": "kilogram", "gm": "gram", "gms": "gram",
+    "cc": "cubic_centimeter", "ml": "milliliter", "uL": "microliter", "ul": "microliter", "um": "micrometer",
+    "micron": "micrometer", "microns": "micrometer", "MM": "millimeter", "CM": "centimeter", "hz": "hertz",
+    "degC": "degree_Celsius", "degF": "degree_Fahrenheit", "oC": "degree_Celsius", "°C": "degree_Celsius",
+    "°F": "degree_Fahrenheit", "°": "degree", "deg": "degree", "celsius": "degree_Celsius", "Celsius": "degree_Celsius",
+    "wt%": "weight_percent", "at%": "atomic_percent", "mol%": "mole_percent", "vol%": "volume_percent",
+    "%": "percent", "wppm": "weight_ppm", "cycles": "cycle_count", "f.u.": "formula_unit", "fu": "formula_unit",
+    "atoms": "atom", "Ohm": "ohm", "Ohms": "ohm", "Psi": "psi", "PSI": "psi", "KSI": "ksi", "RPM": "rpm",
+    "Å": "angstrom", "Ang": "angstrom", "Angstrom": "angstrom", "angstroms": "angstrom", "AA": "angstrom",
+}  # fmt: skip
+_LATEX = {r"\mu": "µ", r"\Omega": "ohm ", r"\circ": "°", r"\AA": "Å", r"\angstrom": "Å", r"\cdot": "*", r"\%": "%",
+          r"\mathrm": "", r"\text": "", r"\rm": "", r"\degree": "°", r"\times": "*", r"\,": " "}  # fmt: skip
+_SIGNS: dict[int, str] = {**dict.fromkeys(map(ord, "${}"), ""), **dict.fromkeys(map(ord, "·⋅×•"), "*")}
+_POWERS: dict[int, str] = {
+    ord(sign): power for sign, power in zip("⁻¹²³⁴", ("^-", "^1", "^2", "^3", "^4"), strict=True)
+}
+_BRACKETS = re.compile(
+    r"^(?P<name>.*\S)\s*(?:\[(?P<square>[^\[\]]+)\]|\((?P<round>(?:[^()]|\([^()]*\))+)\)|\{(?P<curly>[^{}]+)\})\s*$"
+)
+_SLASH = re.compile(r"^(?P<name>.*\S)\s+/\s+(?P<unit>\S.*)$|^(?P<symbol>[A-Za-zα-ωΑ-Ω_]{1,12})/(?P<tight>[^/]+)$")
+_COMMA = re.compile(r"^(?P<name>.*\S)\s*,\s*(?P<unit>\S+(?: \S+)?)$")
+_UNDERSCORE = re.compile(r"^(?P<name>.*[^_\s])_(?P<unit>[A-Za-z%°µμΩÅ/^0-9]+)$")
+_TIGHT_UNITS = "K °C MPa GPa Pa kPa nm µm mm cm m g kg s min h eV meV V mV mA J kJ N kN Hz Å % wt% at% mol%"
+_TIGHT = frozenset(_TIGHT_UNITS.split())
+_TEMPERATURE = re.compile(r"(?i)(?:\btemp|temperature|\bT[a-z]?$|^T\b|\btherm|anneal|sinter|calcin|melting)")
+_LENGTHS = re.compile(r"(?i)(?:\b[abc]$|lattice|bond|radius|spacing|distance)")
+
+
+class Heading(NamedTuple):
+    """A heading taken apart."""
+
+    name: str
+    unit: str = ""
+
+
+@cache
+def registry() -> Any:
+    """Pint's units, with the parts of a whole that laboratories use."""
+    import pint
+
+    units: Any = pint.UnitRegistry(cache_folder=None)
+    for line in _DEFINITIONS.strip().splitlines():
+        units.define(line)
+    return units
+
+
+def heading_of(text: str) -> Heading:
+    """Name and unit of a heading: ``strength [MPa]``, ``Age (days)``, ``T / K``, ``Load, kN``, ``time_h``."""
+    found = _BRACKETS.match(text)
+    if found:
+        unit = believed(found["square"] or found["round"] or found["curly"], found["name"])
+        return Heading(found["name"], unit) if unit else Heading(text)
+    found = _SLASH.match(text)
+    if found:
+        name, unit_text = (found["name"], found["unit"]) if found["name"] else (found["symbol"], found["tight"])
+        if not found["name"] and _written(unit_text) not in _TIGHT:
+            return Heading(text)
+        unit = believed(unit_text, name) if found["name"] is None or unit_text not in ("c", "C") else ""
+        return Heading(name, unit) if unit else Heading(text)
+    for pattern in (_COMMA, _UNDERSCORE):
+        found = pattern.match(text)
+        if found and (pattern is _COMMA or len(found["unit"]) > 1 or found["unit"] in "KC%°Å"):
+            unit = believed(found["unit"], found["name"])
+            if unit and (pattern is _COMMA or _sure(found["unit"])):
+                return Heading(found["name"], unit)
+    if text.endswith("%") and len(text) > 1:
+        words = re.match(r"^(?P<name>.*\S)\s+(?P<unit>(?:wt|at|mol|vol|mass|weight|atomic)?\.?[ -]?%)$", text)
+        if words:
+            return Heading(words["name"], believed(words["unit"], words["name"]))
+    return Heading(text)
+
+
+def _sure(unit: str) -> bool:
+    """Whether letters after an underscore are meant as a unit, not as an index (``x_m``, ``E_a``)."""
+    return (unit in _TIGHT and unit not in ("m", "s", "g", "N", "V", "J", "h")) or unit in (
+        "C", "hours", "hrs", "days", "wt%", "at%", "mol%", "degC", "um", "ksi", "psi", "ppm", "wppm", "rpm", "hr",
+    )  # fmt: skip
+
+
+def believed(text: str, name: str = "") -> str:
+    """The unit that a text in a heading or cell says, as ``Column.unit`` holds it; empty when it is none.
+
+    Args:
+        text: e.g. ``S cm-1`` or ``g/cm$^3$``.
+        name: what it belongs to: it tells degrees Celsius from coulombs.
+    """
+    text = text.strip()
+    if not text or len(text) > 40 or text.isdigit():
+        return ""
+    if text == "C" and _TEMPERATURE.search(name):
+        text = "degC"
+    elif text == "F" and _TEMPERATURE.search(name):
+        text = "degF"
+    elif text == "A" and _LENGTHS.search(name):
+        text = "angstrom"
+    try:
+        unit = registry().parse_units(_written(text))
+    except Exception:  # pint raises tokenizer, attribute and value errors alike for what is no unit
+        return ""
+    roots = {_root(each) for each in dict(unit._units)}
+    return spelled(unit) if roots and roots <= LABORATORY else ""
+
+
+def _root(name: str) -> str:
+    """``megapascal`` without its prefix."""
+    [(_, root, _)] = registry().parse_unit_name(name)[:1] or [("", name, "")]
+    return root
+
+
+def spelled(unit: Any) -> str:
+    """A pint unit in short: ``g/cm³``, ``°C``, ``wt%``."""
+    return f"{unit:~P}"
+
+
+def unit_of(text: str, column: str) -> str:
+    """A unit that a person gave.
+
+    Raises:
+        UserError: there is no such unit; names the column.
+    """
+    if not text.strip():
+        return ""
+    try:
+        return believed(text, column) or spelled(registry().parse_units(_written(text)))
+    except Exception as error:  # see ``believed``
+        raise UserError(
+            f"'{text}' is no unit", f"column '{column}'", "write it like MPa, g/cm^3, S/cm, degC, wt%, h"
+        ) from error
+
+
+def convert(values: np.ndarray, unit: str, to: str, column: str) -> np.ndarray:
+    """Numbers in another unit.
+
+    Args:
+        values: numbers in ``unit``, any shape.
+        unit, to: as ``Column.unit`` holds them.
+        column: for messages.
+
+    Raises:
+        UserError: the units measure different things.
+    """
+    import pint
+
+    if unit == to:
+        return values
+    of, into = PARTS.get(unit, ""), PARTS.get(to, "")
+    try:
+        if of and into and of != into:
+            raise pint.DimensionalityError(unit, to)
+        units = registry()
+        quantity = units.Quantity(np.asarray(values, float), units.parse_units(_written(unit)))
+        return np.asarray(quantity.to(units.parse_units(_written(to))).magnitude)
+    except pint.DimensionalityError as error:
+        raise UserError(
+            f"its unit {unit} cannot be converted to {to}", f"column '{column}'", "give a unit of the same quantity"
+        ) from error
+
+
+def _written(text: str) -> str:
+    """A unit as laboratories write it, in pint's words."""
+    text = text.replace("μ", "µ").replace("º", "°").replace("℃", "°C").replace("Ω", "ohm ").replace("−", "-")
+    for latex, sign in _LATEX.items():
+        text = text.replace(latex, sign)
+    text = text.translate(_SIGNS).replace("^°", "°")
+    text = re.sub(r"(?i)^in\s+(?=\S)", "", text.strip())
+    text = re.sub(r"(?i)^(?:wt|weight|mass|w)\.?[ -]?(?:%|percent|pct)$", "wt%", text)
+    text = re.sub(r"(?i)^(?:at|atomic|atom)\.?[ -]?(?:%|percent|pct)$", "at%", text)
+    text = re.sub(r"(?i)^(?:mol|mole|molar)\.?[ -]?(?:%|percent|pct)$", "mol%", text)
+    text = re.sub(r"(?i)^(?:vol|volume|v)\.?[ -]?(?:%|percent|pct)$", "vol%", text)
+    text = re.sub(r"(?i)^%\s*\(?(wt|at|mol|vol)\.?\)?$", lambda found: f"{found[1].lower()}%", text)
+    text = re.sub(
+        r"(?i)^deg(?:rees?)?\.?[ -]?(c|f)(?:elsius|ahrenheit)?$", lambda found: f"deg{found[1].upper()}", text
+    )
+    text = re.sub(r"° +(?=[CF])", "°", text)
+    text = re.sub(r"\bW/mK\b", "W/(m*K)", text)
+    text = text.translate(_POWERS).replace("^-^", "^-")
+    # cm-1 and m3 are powers; 1/cm and 10^3 are not touched.
+    text = re.sub(r"(?<=[A-Za-zµ°Å])(-?\d)(?![\d.])", r"^\1", text)
+    # In "J/mol K" all after the stroke is below it.
+    text = re.sub(r"/\s*([^\s/()*]+)[ *]+([^\s/()*]+)$", r"/(\1*\2)", text)
+    text = re.sub(r"(?<=[^\W\d_])-(?=[^\W\d_])", "*", text)
+    return re.sub(r"(?:[^\W\d_]|[%°.])+%?", lambda found: _WORDS.get(found[0], found[0]), text)
