@@ -134,6 +134,16 @@ def test_any_sampler_wraps_a_fitted_diffusion():
         assert core.sample(3, sampler=sampler, steps=4)["x"].isfinite().all()
 
 
+def test_a_sampler_given_by_name_keeps_to_the_range_of_the_data():
+    core = GaussianDiffusion({"x": number(2)}, width=8, layers=1, sampler="ancestral")
+    batch = {"x": torch.rand(64, 2)}
+    core.prepare(batch)
+    core.finish(batch)
+    for name in ("ancestral", "ddim"):
+        new = core.sample(200, sampler=name, steps=2)["x"]  # untrained: only the range holds it
+        assert new.min() >= -0.15 and new.max() <= 1.15
+
+
 def test_known_fields_stay_and_rules_hold():
     batch = rows(MIXED)
     core = trained(GaussianDiffusion(MIXED, **SMALL), batch)

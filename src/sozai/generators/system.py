@@ -292,8 +292,8 @@ class System(Generator):
         chosen = {"sampler": sampler.name, "sampler_settings": settings}
         other = System(self.recipe, **{**self.settings, **chosen})
         other.core = copy.copy(core)  # shares the weights
-        other.core._modules = {**core._modules, "sampler": catalog.make(sampler.name, core.codec.event, **settings)}
-        other.core.to(core.device)
+        made = catalog.make(sampler.name, core.codec.event, **settings).to(core.device).within(core.sampler)
+        other.core._modules = {**core._modules, "sampler": made}
         if data is not None:
             dataset = as_dataset(data)
             batch = to(as_batch(dataset.values, {**core.fields, **core.conditions}), core.device)

@@ -231,7 +231,7 @@ class GaussianDiffusion(Core, denoising.LearningDenoiser):
         if options:
             raise UserError(f"there is no option '{next(iter(options))}'", "sample")
         if isinstance(sampler, str):
-            sampler = make_sampler(sampler, self.event, None).to(self.device)
+            sampler = make_sampler(sampler, self.event, None).to(self.device).within(self.sampler)
         with self._evaluating():
             condition = self.encode_condition(given, count)
             denoiser: Any = self
@@ -244,8 +244,7 @@ class GaussianDiffusion(Core, denoising.LearningDenoiser):
             if known:
                 values, which = self._known(known, count)
                 if sampler is None:
-                    sampler = Completion(values, which)
-                    sampler.low, sampler.high = self.sampler.low, self.sampler.high
+                    sampler = Completion(values, which).to(self.device).within(self.sampler)
                 else:
                     denoiser = guiding.Known(denoiser, values, which)
             if project is not None:

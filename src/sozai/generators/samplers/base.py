@@ -13,6 +13,7 @@ What ``fit`` finds lives in buffers and parameters whose shapes follow from the 
 from __future__ import annotations
 
 from itertools import chain, pairwise
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -78,6 +79,12 @@ class Sampler(nn.Module):
         self.high.copy_(high + margin)
         if self.measures:
             self.residual.copy_(residuals(denoiser, x, condition, self.grid, self.rows))
+
+    def within(self, other: Sampler) -> Self:
+        """With the range of the data that another sampler of the same denoiser has taken; itself."""
+        self.low.copy_(other.low)
+        self.high.copy_(other.high)
+        return self
 
     def times(self, denoiser: Denoiser, steps: int | None = None) -> Tensor:
         """The path, (steps + 1,), from 1 down to 0."""
