@@ -293,6 +293,12 @@ class Expression:
 MEND = 'write such as Water <= 200, Phase = "FCC", a + b < 2 * c, x between 1 and 2, or family in [a, b]'
 
 
+def ticked(name: str) -> str:
+    """A column as it is written in a condition: in backticks where it could be misread."""
+    plain = re.fullmatch(r"[^\W\d]\w*(?: \w+)*", name) and not {*name.lower().split()} & {*KEYWORDS, *FUNCTIONS, "if"}
+    return name if plain else f"`{name}`"
+
+
 def _length(frame: Columns) -> int:
     return len(frame) if isinstance(frame, pd.DataFrame) else len(next(iter(frame.values())))
 

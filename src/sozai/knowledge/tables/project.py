@@ -1,9 +1,10 @@
 """The nearest point that obeys linear (in)equalities, for many rows at once.
 
-The dual active-set method of Goldfarb and Idnani (Math. Program. 27, 1, 1983) with the unit matrix as Hessian, every step
-taken for all rows together: exact up to rounding after as many steps as constraints are met, and it tells where there is
-no such point. As in the constraint layer of Stoian et al. (arXiv 2402.04823) the outcome obeys by construction; other
-than there, no order of the columns decides which one gives way: all change as little as may be together.
+The dual active-set method of Goldfarb and Idnani (Math. Program. 27, 1, 1983) with the unit matrix as Hessian, every
+step taken for all rows together: exact up to rounding after about as many steps as constraints are met, and it tells
+where there is no such point. As in the constraint layer of Stoian et al. (arXiv 2402.04823) the outcome obeys by
+construction; other than there, no order of the columns decides which one gives way: all change together, as little as
+may be.
 """
 
 from __future__ import annotations

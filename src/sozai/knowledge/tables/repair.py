@@ -1,8 +1,8 @@
 """Rows changed as little as may be so that they obey hard rules.
 
-A rule is taken as alternatives of linear (in)equalities, grids and categories (``alternatives``). Rows that break a rule
-are projected onto each choice of alternatives that comes into question, and the nearest that then passes every rule is
-kept: so the disjunctions of Stoian et al. (arXiv 2502.18237), with the linear inequalities of arXiv 2402.04823 as the
+A rule is taken as alternatives of linear (in)equalities, grids and categories (``alternatives``). Rows that break a
+rule are projected onto each choice of alternatives that comes into question, and the nearest that then passes every rule
+is kept: so the disjunctions of Stoian et al. (arXiv 2502.18237), with the linear inequalities of arXiv 2402.04823 as the
 case of one alternative. Conditions that are not linear are linearised again and again at the point that was reached
 (sequential quadratic programming). Nothing counts as mended that the rules' own check does not pass.
 """

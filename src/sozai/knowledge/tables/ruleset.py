@@ -14,6 +14,7 @@ from sozai.knowledge.tables.columns import Unit
 from sozai.knowledge.tables.conditions import Condition
 from sozai.knowledge.tables.rule import Finding, Rule
 from sozai.knowledge.tables.rulefile import read_rules, rules_from, write_rules
+from sozai.knowledge.tables.schema import TableLike, schema_rules
 
 
 class TableRules:
@@ -140,3 +141,12 @@ class TableRules:
         from sozai.knowledge.tables.repair import repaired
 
         return repaired(self.hard, frame, frozenset(fixed), scales or {})
+
+
+def rules_of(table: TableLike) -> TableRules:
+    """The rules that follow from what a table's columns are, see ``schema``: hard ones, and soft ones on what was seen.
+
+    Args:
+        table: a ``Table``.
+    """
+    return TableRules(schema_rules(table))
