@@ -8,7 +8,7 @@ PARTS = {
     "TABLE_GENERATORS": "names",
     "table_generator": "names",
     "load_table_generator": "names",
-    "choose": "choose",
+    "choose": "choice",
 }
 
 

@@ -189,7 +189,7 @@ class RowGenerator(TableGenerator):
             arrays = load_file(source / WEIGHTS)
             if _digest(source) != content["weights"]:
                 raise UserError("the weights are not those that the settings name", str(source), "copy them again")
-            made = cls(audit=content["audit"], missing=content["missing"], **content["settings"])
+            made = cls._made(content)
             made.target, made.report, made.scales = content["target"], content["report"], content["scales"]
             made.table = _remembered(content["table"], arrays)
             made.rules = TableRules.from_dict(content["rules"], list(made.table.columns))
@@ -211,6 +211,15 @@ class RowGenerator(TableGenerator):
             ) from error
         return made
 
+    def twin(self) -> Self:
+        """An unfitted one with the same settings, not to be audited."""
+        return type(self)(audit=False, missing=self.missing, **self.chosen)
+
+    @classmethod
+    def _made(cls, content: Mapping[str, Any]) -> Self:
+        """Unfitted, from what ``save`` wrote."""
+        return cls(audit=content["audit"], missing=content["missing"], **content["settings"])
+
     def _audited(self, table: Table, seed: int, left: float, tell: Progress) -> dict[str, Any]:
         """The membership audit of a twin that learned half of the rows."""
         from sozai.evaluation.tables.privacy import membership_audit  # it knows tables only, not us
@@ -223,7 +232,7 @@ class RowGenerator(TableGenerator):
             return {"note": "no time was left for the audit"}
         members, others = table.rows(np.sort(order[:half])), table.rows(np.sort(order[half:]))
         tell(0, 0, "auditing: a twin learns half of the rows")
-        twin = type(self)(audit=False, missing=self.missing, **self.chosen)
+        twin = self.twin()
         twin.fit(members, tell, rules=self.rules, target=self.target, seed=seed, max_time=max(left, 1.0))
         made = twin.sample(min(max(4 * half, 200), 5000), seed=seed)
         return membership_audit(members.frame, others.frame, made, table)
