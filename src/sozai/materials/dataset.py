@@ -87,7 +87,7 @@ def read_dataset(
     size: int = 32,
     limit: int | None = None,
 ) -> Dataset:
-    """Read a table (CSV, TSV, parquet), a folder or archive of images, a list of formulas, a text or an array.
+    """Read a table (CSV, TSV, Excel, parquet), a folder or archive of images, a list of formulas, a text or an array.
 
     Args:
         path: the file or folder.
@@ -143,7 +143,7 @@ def guess(path: Path) -> str:
     name = path.name.lower().removesuffix(".gz")
     if path.is_dir() or name.endswith((".tar", ".zip", ".tgz", ".png", ".tif", ".tiff", ".jpg")):
         return "images"
-    if name.endswith((".csv", ".tsv", ".parquet")):
+    if name.endswith((".csv", ".tsv", ".parquet", ".xlsx")):
         return "table"
     if name.endswith(".txt"):
         return "text"

@@ -15,6 +15,7 @@ import pandas as pd
 from sozai.errors import UserError
 from sozai.fields import Field, category, number
 from sozai.materials.dataset import Dataset, Material, Values
+from sozai.materials.tables.read import read_frame
 
 MOST_CATEGORIES = 200
 """A text column with more values than this is a name, not a category."""
@@ -119,16 +120,9 @@ def dataset_of(
 
 
 def read_table(path: Path, given: Sequence[str] = (), columns: Sequence[str] = ()) -> Dataset:
-    """A CSV, TSV or parquet file; see ``dataset_of``.
+    """A CSV, TSV, Excel or parquet file under its own headings; see ``read.read_frame`` and ``dataset_of``.
 
     Raises:
         UserError: it cannot be read.
     """
-    try:
-        if path.name.lower().endswith(".parquet"):
-            frame = pd.read_parquet(path)
-        else:
-            frame = pd.read_csv(path, sep="\t" if ".tsv" in path.name.lower() else ",")
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        raise UserError(f"the table cannot be read ({error})", str(path)) from error
-    return dataset_of(frame, given, columns, str(path))
+    return dataset_of(read_frame(path), given, columns, str(path))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,13 @@ def _table(
         column, made[name] = reader.read(
             said_kinds.get(name), said_units.get(name), said_levels.get(name), decimals[place]
         )
-        table.columns[name] = Column(**{**vars(column), "heading": names[name].heading})
+        if not column.numeric and heading.unit:  # what looked like a unit is part of a heading such as "Additive (s)"
+            made[grid.headings[place]] = made.pop(name)
+            name = grid.headings[place]
+            column = replace(column, name=name)
+        elif column.numeric:
+            column = replace(column, heading=names[name].heading)
+        table.columns[name] = column
         if reader.limits is not None and column.numeric:
             limits[name] = reader.limits
     table.frame = pd.DataFrame(made, index=pd.Index(grid.rows), copy=False)

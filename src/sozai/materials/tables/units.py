@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sozai.errors import UserError
+from sozai.knowledge.crystals.wish import SYMBOLS
 
 PARTS = {"wt%": "wt", "at%": "at", "mol%": "mol", "vol%": "vol", "wppm": "wt"}
 """Parts of a whole and what they are parts of: weight percents do not convert to atomic percents."""
@@ -22,7 +23,8 @@ _LABORATORY_UNITS = """meter gram liter second minute hour day week year month k
     farad henry coulomb tesla gauss oersted weber hertz revolutions_per_minute mole molar percent ppm ppb weight_percent
     atomic_percent mole_percent volume_percent weight_ppm angstrom micron degree radian poise stokes lumen lux candela
     gray sievert becquerel metric_ton atom formula_unit cycle_count hartree rydberg bohr darcy dalton
-    unified_atomic_mass_unit count cubic_centimeter emu phr denier tex dyne erg decibel"""
+    unified_atomic_mass_unit count cubic_centimeter
+    delta_degree_Celsius delta_degree_Fahrenheit emu phr denier tex dyne erg decibel"""
 LABORATORY = frozenset(_LABORATORY_UNITS.split())
 _DEFINITIONS = """
 weight_percent = 0.01 = wt%
@@ -67,6 +69,27 @@ _TIGHT_UNITS = "K °C MPa GPa Pa kPa nm µm mm cm m g kg s min h eV meV V mV mA 
 _TIGHT = frozenset(_TIGHT_UNITS.split())
 _TEMPERATURE = re.compile(r"(?i)(?:\btemp|temperature|\bT[a-z]?$|^T\b|\btherm|anneal|sinter|calcin|melting)")
 _LENGTHS = re.compile(r"(?i)(?:\b[abc]$|lattice|bond|radius|spacing|distance)")
+_LETTERS = (
+    ("C", _TEMPERATURE, "degC"),
+    ("F", _TEMPERATURE, "degF"),
+    ("A", _LENGTHS, "angstrom"),
+    ("C", re.compile(r"(?i)charge|\bQ\b"), "coulomb"),
+    ("F", re.compile(r"(?i)capacitance"), "farad"),
+    ("A", re.compile(r"(?i)current|\bI\b"), "ampere"),
+    ("M", re.compile(r"(?i)conc|molar|solution|precursor"), "molar"),
+    ("T", re.compile(r"(?i)field|flux|induction|magnet|\b[BHM]"), "tesla"),
+    ("S", re.compile(r"(?i)conduct|\bG\b"), "siemens"),
+    ("H", re.compile(r"(?i)inductance"), "henry"),
+    ("a", re.compile(r"(?i)\bage\b|time"), "year"),
+)
+"""Letters that are units only of certain quantities."""
+_DOUBTFUL = frozenset("CFAMTSHaBPRbcekntuxyz")
+_PURE = frozenset(["-", "–", "—", "1", "dimensionless", "unitless"])
+_SYMBOLS = frozenset(symbol for symbol in SYMBOLS if len(symbol) == 2)
+_ELEMENT = re.compile(
+    r"(?i)\b(?:carbon|nitrogen|potassium|vanadium|tungsten|wolfram|sul(?:f|ph)ur|hydrogen|fluorine|boron|uranium|iodine"
+    r"|phosphorus|oxygen|yttrium)$"
+)
 
 
 class Heading(NamedTuple):
@@ -91,12 +114,15 @@ def heading_of(text: str) -> Heading:
     """Name and unit of a heading: ``strength [MPa]``, ``Age (days)``, ``T / K``, ``Load, kN``, ``time_h``."""
     found = _BRACKETS.match(text)
     if found:
-        unit = believed(found["square"] or found["round"] or found["curly"], found["name"])
+        inside = found["square"] or found["round"] or found["curly"]
+        if inside.strip() in _PURE:
+            return Heading(found["name"])
+        unit = believed(inside, found["name"])
         return Heading(found["name"], unit) if unit else Heading(text)
     found = _SLASH.match(text)
     if found:
         name, unit_text = (found["name"], found["unit"]) if found["name"] else (found["symbol"], found["tight"])
-        if not found["name"] and _written(unit_text) not in _TIGHT:
+        if not found["name"] and not _sure(unit_text):
             return Heading(text)
         unit = believed(unit_text, name) if found["name"] is None or unit_text not in ("c", "C") else ""
         return Heading(name, unit) if unit else Heading(text)
@@ -128,14 +154,15 @@ def believed(text: str, name: str = "") -> str:
         name: what it belongs to: it tells degrees Celsius from coulombs.
     """
     text = text.strip()
-    if not text or len(text) > 40 or text.isdigit():
+    if not text or len(text) > 40 or text.isdigit() or (text in _SYMBOLS and text != "Pa") or _ELEMENT.search(name):
         return ""
-    if text == "C" and _TEMPERATURE.search(name):
-        text = "degC"
-    elif text == "F" and _TEMPERATURE.search(name):
-        text = "degF"
-    elif text == "A" and _LENGTHS.search(name):
-        text = "angstrom"
+    for letter, quantity, meant in _LETTERS:
+        if text == letter and quantity.search(name):
+            text = meant
+            break
+    else:
+        if text in _DOUBTFUL:
+            return ""
     try:
         unit = registry().parse_units(_written(text))
     except Exception:  # pint raises tokenizer, attribute and value errors alike for what is no unit
@@ -152,7 +179,8 @@ def _root(name: str) -> str:
 
 def spelled(unit: Any) -> str:
     """A pint unit in short: ``g/cm³``, ``°C``, ``wt%``."""
-    return f"{unit:~P}"
+    text = f"{unit:~P}".replace("Δ", "")  # a difference in degrees, as in °C/min
+    return text if "⋅" not in text else f"{unit:~C}".replace("**", "^").replace("delta_", "")
 
 
 def unit_of(text: str, column: str) -> str:
@@ -201,7 +229,10 @@ def convert(values: np.ndarray, unit: str, to: str, column: str) -> np.ndarray:
 
 def _written(text: str) -> str:
     """A unit as laboratories write it, in pint's words."""
-    text = text.replace("μ", "µ").replace("º", "°").replace("℃", "°C").replace("Ω", "ohm ").replace("−", "-")
+    text = text.replace("μ", "µ").replace("º", "°").replace("℃", "°C").replace("−", "-").replace("\u2126", "Ω")
+    text = re.sub(r"Ω(?=[A-Za-zµ])", "ohm ", text).replace("Ω", "ohm")
+    text = re.sub(r"√\(?([a-z]+)\)?", r" \1^0.5", text)
+    text = re.sub(r"(?<=[a-z])\^?\(?1/2\)?$", "^0.5", text)
     for latex, sign in _LATEX.items():
         text = text.replace(latex, sign)
     text = text.translate(_SIGNS).replace("^°", "°")
