@@ -1,0 +1,394 @@
+"""Do synthetic rows help to predict a target from this table? Nested, leak-free, with a verdict in one sentence.
+
+result = augmentation_study(read_table("uhpc.csv"), "CS", minutes=10, folder="run/")
+result.verdict.sentence
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sozai.errors import UserError
+from sozai.evaluation.tables.learners import LEARNERS, learner
+from sozai.evaluation.tables.nested import INNER, Setting, gains, judge, measure, ranked
+from sozai.evaluation.tables.prepare import Prepared
+from sozai.evaluation.tables.recipes import KEEPS, RATIOS, Fit, Recipe
+from sozai.evaluation.tables.splits import HOWS, Fold, folds, parted
+from sozai.evaluation.tables.verdict import Augmentation, decide
+from sozai.files import plain
+from sozai.generators.base import Progress
+from sozai.knowledge.tables.ruleset import TableRules
+from sozai.materials.tables.table import Table
+
+GENERATORS = ("gp-labelled", "trees", "smote")
+"""Compared where none are named: one that helped every learner we measured, and two that are quick and common."""
+OUTER, REPEATS, CURVE = 5, 6, (1 / 3, 2 / 3)
+SPLITS_EACH = 3
+"""Splits of each harder kind, at most."""
+
+
+@dataclass
+class Study:
+    """What a study found.
+
+    Args:
+        prepared: rows and columns it is about.
+        verdict: the answer.
+        folds: of the random splits, each as ``nested.judge`` returns it.
+        splits: of the harder kinds, by kind.
+        curve: R2 by learner over numbers of training rows: sizes, without, with synthetic rows.
+        recipe: the best over all folds; ``None`` where every generator failed.
+        notes: what a reader must know.
+        failed: generators that could not learn, and why.
+        fits: the generators compared, as functions of training rows and a seed.
+        complete: whether all that was planned was done.
+        stopped: whether by Ctrl-C.
+        quality: how good the recipe's rows are, see ``synthetic_quality``.
+    """
+
+    prepared: Prepared
+    verdict: Augmentation
+    folds: list[dict[str, Any]]
+    splits: dict[str, list[dict[str, Any]]]
+    curve: dict[str, tuple[list[float], list[float], list[float]]]
+    recipe: Recipe | None
+    notes: list[str]
+    failed: dict[str, str]
+    fits: Mapping[str, Fit]
+    complete: bool = True
+    stopped: bool = False
+    quality: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, without single predictions."""
+
+        def brief(found: Mapping[str, Any]) -> dict[str, Any]:
+            return {key: value for key, value in found.items() if key not in ("places", "guesses")}
+
+        return plain(
+            {
+                "verdict": self.verdict,
+                "target": self.prepared.target,
+                "logarithm": self.prepared.log,
+                "rows": len(self.prepared.table),
+                "families": int(self.prepared.family.max() + 1),
+                "features": [name for name in self.prepared.table.modelled if name != self.prepared.target],
+                "recipe": self.recipe.key if self.recipe else "",
+                "curve": self.curve,
+                "folds": [brief(found) for found in self.folds],
+                "splits": {how: [brief(found) for found in made] for how, made in self.splits.items()},
+                "quality": self.quality,
+                "notes": self.notes,
+                "failed": self.failed,
+                "complete": self.complete,
+            }
+        )
+
+
+class _Stop(Exception):
+    """Time is up."""
+
+
+class _Clock:
+    """Runs pieces of work while there is time, keeps their results, and tells how far they are."""
+
+    def __init__(self, path: Path | None, key: str, seconds: float, on_progress: Progress | None):
+        self.path, self.key, self.on_progress = path, key, on_progress
+        self.began, self.seconds = time.monotonic(), seconds
+        self.longest: dict[str, float] = {}
+        self.kept: dict[str, Any] = {}
+        if path is not None and path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                try:
+                    entry = json.loads(line)
+                except ValueError:
+                    continue  # cut off by an interruption: done again
+                if entry.get("study") == key:
+                    self.kept[entry["unit"]] = entry["found"]
+
+    def tell(self, note: str) -> None:
+        """Progress is time: the budget is what bounds the work."""
+        if self.on_progress:
+            spent = min(time.monotonic() - self.began, self.seconds)
+            self.on_progress(int(spent), int(self.seconds), note)
+
+    def run(self, unit: str, work: Callable[[], Any], must: bool = False) -> Any:
+        """The unit's result, from the file if it is there.
+
+        Raises:
+            _Stop: it would probably not be done in time; never for what must be done.
+        """
+        if unit in self.kept:
+            return self.kept[unit]
+        kind = unit.split("/")[0]
+        begun = time.monotonic()
+        if not must and begun + self.longest.get(kind, 0.0) > self.began + self.seconds:
+            raise _Stop
+        found = plain(work())
+        self.longest[kind] = max(self.longest.get(kind, 0.0), time.monotonic() - begun)
+        self.kept[unit] = found
+        if self.path is not None:
+            with self.path.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps({"study": self.key, "unit": unit, "found": found}) + "\n")
+        return found
+
+
+def augmentation_study(
+    prepared: Prepared,
+    *,
+    learners: Sequence[str] = LEARNERS,
+    fits: Mapping[str, Fit] | None = None,
+    generators: Sequence[str] = GENERATORS,
+    rules: TableRules | None = None,
+    minutes: float = 10.0,
+    seed: int = 0,
+    folder: Path | str | None = None,
+    splits: Sequence[str] = HOWS[1:],
+    repeats: int = REPEATS,
+    sizes: Sequence[float] = CURVE,
+    ratios: Sequence[float] = RATIOS,
+    keeps: Sequence[str] = KEEPS,
+    on_progress: Progress | None = None,
+) -> Study:
+    """Measure whether synthetic rows help, without a leak, within the time given.
+
+    Five outer splits (families of rows are never parted), repeated while there is time. Inside each, three inner splits
+    choose generator, number of rows and filter; the outer test rows judge that choice once. Generators are functions of
+    training rows and a seed, so that none can see a row it is judged on.
+
+    Args:
+        prepared: from ``prepare``.
+        learners: names, see ``learners``.
+        fits: generators as functions; by default those of ``generators``.
+        generators: names of table generators.
+        rules: that each synthetic row obeys.
+        minutes: wall clock; the first two splits are done whatever it says.
+        seed: same seed, same splits and rows (how many repeats are done depends on the machine).
+        folder: keeps finished splits there, in ``folds.jsonl``, and goes on from them.
+        splits: harder kinds to measure too.
+        repeats: of the outer splits, at most.
+        sizes: shares of the training rows at which to measure the learning curve, besides all.
+        ratios: synthetic rows for each real one to compare.
+        keeps: filters to compare, see ``recipes.Recipe``.
+        on_progress: called with (seconds spent, seconds given, note).
+
+    Raises:
+        UserError: no such learner or generator, or every row is of one family.
+    """
+    import sklearn
+
+    if not learners:
+        raise UserError("no learner is named", "learners", f"use some of {', '.join(LEARNERS)}")
+    for name in learners:
+        learner(name, prepared.table, prepared.target)
+    if fits is None:
+        fits = {name: generator_fit(name, prepared, rules) for name in generators}
+    obeys = None if rules is None else lambda frame: rules.obeyed(prepared.written(frame))
+    setting = Setting(tuple(learners), fits, obeys, tuple(ratios), tuple(keeps))
+    clock = _Clock(None if folder is None else Path(folder) / "folds.jsonl", _key(prepared, setting, rules, seed),
+                   60 * minutes, on_progress)  # fmt: skip
+    notes = list(prepared.notes)
+    with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
+        return _run(prepared, setting, clock, notes, seed, splits, repeats, sizes)
+
+
+def generator_fit(name: str, prepared: Prepared, rules: TableRules | None) -> Fit:
+    """A generator of the catalog as a function of training rows and a seed.
+
+    Rules about a target that is studied as its logarithm are left to ``Setting.obeys``, which sees the number itself.
+    """
+    from sozai.generators.tables import table_generator
+
+    table_generator(name, audit=False)  # no such generator: now, not in the first fold
+    kept = rules
+    if rules is not None and prepared.log:
+        kept = TableRules(rule for rule in rules.rules if prepared.target not in getattr(rule, "columns", ()))
+
+    def fit(train: Table, seed: int):  # type: ignore[no-untyped-def]
+        return table_generator(name, audit=False).fit(train, rules=kept, target=prepared.target, seed=seed)
+
+    return fit
+
+
+def _run(
+    prepared: Prepared,
+    setting: Setting,
+    clock: _Clock,
+    notes: list[str],
+    seed: int,
+    hows: Sequence[str],
+    repeats: int,
+    sizes: Sequence[float],
+) -> Study:
+    rows, target = len(prepared.table), prepared.target
+    setting = _affordable(prepared, setting, clock, notes, seed)
+    learners = setting.learners
+    judged: list[dict[str, Any]] = []
+    harder: dict[str, list[dict[str, Any]]] = {}
+    points: list[dict[str, Any]] = []
+    complete, stopped = True, False
+
+    def again(repeat: int) -> None:
+        for place, fold in enumerate(parted(prepared.family, OUTER, seed + 1000 * repeat)):
+            unit = f"random/{repeat}/{place}"
+            label = f"repeat {repeat + 1}, {fold.name}"
+            work = _judging(prepared, fold, setting, seed + 1000 * repeat + place, clock, label)
+            judged.append(clock.run(unit, work, must=len(judged) < 2))
+
+    def curve() -> None:
+        recipe = _overall(judged, setting)
+        for share in sizes:
+            for place, fold in enumerate(parted(prepared.family, OUTER, seed)):
+                unit = f"curve/{share:.2f}/{place}"
+                part = _smaller(prepared, fold, share, seed + place)
+                points.append(clock.run(unit, _measuring(prepared, part, setting, recipe, seed + place, clock)))
+
+    def others() -> None:
+        quick = replace(setting, ratios=setting.ratios[-1:], keeps=("all",))
+        for how in hows:
+            for place, fold in enumerate(folds(prepared.table, target, how, SPLITS_EACH, seed)):  # type: ignore[arg-type]
+                work = _judging(prepared, fold, quick, seed + place, clock, f"{how}: {fold.name}")
+                harder.setdefault(how, []).append(clock.run(f"{how}/{place}", work))
+
+    try:
+        again(0)
+        for stage in (curve, others):
+            try:
+                stage()
+            except _Stop:
+                complete = False
+        for repeat in range(1, repeats):
+            again(repeat)
+    except _Stop:
+        complete = False
+    except KeyboardInterrupt:
+        if len(judged) < 2:
+            raise
+        complete, stopped = False, True
+    if len(judged) < OUTER * repeats:
+        notes.append(
+            f"{len(judged)} of {OUTER * repeats} splits were done in the time given; more narrow the interval."
+        )
+    curves = _curves(judged[:OUTER], points, learners)
+    best = _overall(judged, setting)
+    failed = {name: why for found in judged for name, why in found.get("failed", {}).items()}
+    told = str(best) if best else ""
+    label = f"log10 {target}" if prepared.log else target
+    real_curve = {name: (sizes, without) for name, (sizes, without, _) in curves.items()}
+    verdict = decide(judged, learners, dict.fromkeys(learners, told), real_curve, rows, label)
+    return Study(prepared, verdict, judged, harder, curves, best, notes, failed, setting.fits, complete, stopped)
+
+
+def _affordable(prepared: Prepared, setting: Setting, clock: _Clock, notes: list[str], seed: int) -> Setting:
+    """Fewer recipes where the first round of splits would take more than half of the time."""
+    fits = prepared.table.frame[prepared.table.modelled]
+
+    def timing() -> float:
+        begun = time.monotonic()
+        for name in setting.learners:
+            learner(name, prepared.table, prepared.target, seed).fit(fits, prepared.values)
+        return time.monotonic() - begun
+
+    once = float(clock.run("timing/0", timing, must=True))
+    grows = [1 + ratio for ratio in setting.ratios]
+    plans = [setting, replace(setting, keeps=("all",)), replace(setting, ratios=setting.ratios[-1:], keeps=("all",))]
+    for plan in plans:
+        trials = 1 + len(plan.fits) * grows[0] + (sum(grows) + 2 * max(grows)) * (len(plan.ratios) > 1 or 0.5)
+        if OUTER * INNER * once * trials < 0.5 * clock.seconds:
+            break
+    if plan is not setting:
+        notes.append(
+            f"To stay within the time, synthetic rows were tried {_tried(plan)} only; with more --minutes all are."
+        )
+    return plan
+
+
+def _tried(plan: Setting) -> str:
+    ratios = " and ".join(f"{ratio:g}" for ratio in plan.ratios)
+    return f"at {ratios} for each real row and without filters"
+
+
+def _judging(
+    prepared: Prepared, fold: Fold, setting: Setting, seed: int, clock: _Clock, label: str
+) -> Callable[[], dict[str, Any]]:
+    return lambda: judge(prepared, fold, setting, seed, lambda note: clock.tell(f"{label}, {note}"))
+
+
+def _measuring(
+    prepared: Prepared, fold: Fold, setting: Setting, recipe: Recipe | None, seed: int, clock: _Clock
+) -> Callable[[], dict[str, Any]]:
+    def work() -> dict[str, Any]:
+        clock.tell(f"learning curve, {len(fold.train)} rows")
+        maker = setting.augmenter(prepared, fold.train, seed)
+        usable = recipe if recipe and maker.rows(recipe) is not None else None
+        found = measure(prepared, fold, maker, usable, setting.learners, seed)
+        return {key: value for key, value in found.items() if key not in ("places", "guesses")}
+
+    return work
+
+
+def _smaller(prepared: Prepared, fold: Fold, share: float, seed: int) -> Fold:
+    """The same test rows, and a share of the training rows, whole families."""
+    family = prepared.family[fold.train]
+    labels = np.random.default_rng(seed).permutation(np.unique(family))
+    sizes = np.array([(family == label).sum() for label in labels])
+    count = max(3, int(np.searchsorted(np.cumsum(sizes), share * len(family))) + 1)
+    return Fold(fold.name, fold.train[np.isin(family, labels[:count])], fold.test)
+
+
+def _overall(judged: Sequence[Mapping[str, Any]], setting: Setting) -> Recipe | None:
+    """The recipe with the best inner scores over all folds, of those that were tried in a third of them or more."""
+    sums: dict[str, list[float]] = {}
+    for found in judged:
+        for key, gain in gains(found["inner"]).items():
+            sums.setdefault(key, []).append(gain)
+    often = {key: float(np.mean(of)) for key, of in sums.items() if len(of) >= len(judged) / 3}
+    keys = ranked({"mean": {"": 0.0, **often}}, setting)
+    return Recipe.of(keys[0]) if keys else None
+
+
+def _curves(
+    first: Sequence[Mapping[str, Any]], points: Sequence[Mapping[str, Any]], learners: Sequence[str]
+) -> dict[str, tuple[list[float], list[float], list[float]]]:
+    """Sizes, R2 without and with synthetic rows, by learner; only sizes that all folds were measured at."""
+    found = []
+    for start in range(0, len(points), OUTER):
+        found.append(points[start : start + OUTER])
+    found.append(list(first))
+    curves: dict[str, tuple[list[float], list[float], list[float]]] = {name: ([], [], []) for name in learners}
+    for group in found:
+        if len(group) < len(first):
+            continue
+        size = float(np.mean([fold["train"] for fold in group]))
+        truth = sum(fold["truth"] for fold in group)
+        for name in learners:
+            curves[name][0].append(size)
+            curves[name][1].append(1 - sum(fold["real"][name] for fold in group) / truth)
+            whole = all(name in fold["augmented"] for fold in group)
+            curves[name][2].append(
+                1 - sum(fold["augmented"][name] for fold in group) / truth if whole else float("nan")
+            )
+    return curves
+
+
+def _key(prepared: Prepared, setting: Setting, rules: TableRules | None, seed: int) -> str:
+    """Changes with whatever would make kept results wrong."""
+    said = json.dumps(
+        [
+            prepared.table.to_dict(), prepared.target, list(setting.learners), list(setting.fits), seed,
+            list(setting.ratios), list(setting.keeps),
+            [str(rule) for rule in (rules.rules if rules else ())],
+        ],
+        default=str,
+    )  # fmt: skip
+    rows = pd.util.hash_pandas_object(prepared.table.frame, index=True).to_numpy().tobytes()
+    return hashlib.sha256(said.encode() + rows).hexdigest()[:16]

@@ -1,0 +1,169 @@
+"""One outer fold: what to do is chosen inside its training rows, and judged once on its test rows.
+
+Chosen and judged on the same rows, the best of a dozen recipes always seems to help (G. Cawley, N. Talbot, JMLR 11,
+2079, 2010).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sozai.evaluation.tables.prepare import Prepared
+from sozai.evaluation.tables.recipes import KEEPS, RATIOS, Augmenter, Fit, Recipe, learned
+from sozai.evaluation.tables.splits import Fold, parted
+
+INNER = 3
+HEAD_START = 0.03
+"""R2 by which another generator must be better than the first named one: on few rows the best of several is mostly the
+luckiest."""
+Step = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a study compares.
+
+    Args:
+        learners: names.
+        fits: generators by name.
+        obeys: which rows break no hard rule.
+        ratios: synthetic rows for each real one.
+        keeps: filters of rows.
+    """
+
+    learners: Sequence[str]
+    fits: Mapping[str, Fit]
+    obeys: Callable[[pd.DataFrame], np.ndarray] | None = None
+    ratios: Sequence[float] = RATIOS
+    keeps: Sequence[str] = KEEPS
+
+    def augmenter(self, prepared: Prepared, places: np.ndarray, seed: int) -> Augmenter:
+        """Of the rows at these places, and no others."""
+        train = prepared.table.rows(places)
+        return Augmenter(train, prepared.target, self.fits, self.obeys, seed, max(self.ratios))
+
+
+def judge(prepared: Prepared, fold: Fold, setting: Setting, seed: int, on_step: Step | None = None) -> dict[str, Any]:
+    """Choose a recipe within the training rows, and measure each learner with and without it on the test rows.
+
+    Returns:
+        ``train``, ``test``: number of rows; ``truth``: sum of squared deviations of the test rows from the training
+        rows' mean; ``real``, ``augmented``: sums of squared errors by learner; ``recipe``: key of the one chosen, empty
+        where every generator failed; ``inner``: by learner and recipe the R2 within the training rows (``""``: without
+        synthetic rows); ``failed``: generators that could not learn, and why; ``places``, ``guesses``: predictions of
+        the test rows by learner, without and with synthetic rows.
+    """
+    inner, failed = choose(prepared, fold.train, setting, seed, on_step)
+    maker = setting.augmenter(prepared, fold.train, seed)
+    recipe = next((Recipe.of(key) for key in ranked(inner, setting) if maker.rows(Recipe.of(key)) is not None), None)
+    out = measure(prepared, fold, maker, recipe, setting.learners, seed)
+    if on_step:
+        on_step("judging")
+    return {**out, "inner": inner, "failed": {**failed, **maker.failed}}
+
+
+def measure(
+    prepared: Prepared, fold: Fold, maker: Augmenter, recipe: Recipe | None, learners: Sequence[str], seed: int
+) -> dict[str, Any]:
+    """Each learner with and without the rows of one recipe, on the test rows; see ``judge``."""
+    wide = prepared.values[fold.test] - prepared.values[fold.train].mean()
+    out: dict[str, Any] = {
+        "name": fold.name, "train": len(fold.train), "test": len(fold.test), "truth": float((wide**2).sum()),
+        "real": {}, "augmented": {}, "recipe": recipe.key if recipe else "", "places": fold.test.tolist(),
+        "guesses": {},
+    }  # fmt: skip
+    for name in learners:
+        loss, guess = _loss(prepared, fold, maker, name, None, seed)
+        out["real"][name], out["guesses"][name] = loss, [np.round(guess, 6).tolist()]
+        if recipe:
+            loss, guess = _loss(prepared, fold, maker, name, recipe, seed)
+            out["augmented"][name] = loss
+            out["guesses"][name].append(np.round(guess, 6).tolist())
+    return out
+
+
+def choose(
+    prepared: Prepared, places: np.ndarray, setting: Setting, seed: int, on_step: Step | None = None
+) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+    """R2 of each learner with each recipe worth trying, cross-validated within the rows at these places.
+
+    All generators with few rows first; then the best one with more rows, and through the filters. What is best is
+    decided over the learners together (see ``ranked``): one learner's scores on few rows are too noisy to choose by.
+
+    Returns:
+        R2 by learner and key of the recipe (``""``: none), and the generators that failed, with the reason.
+    """
+    splits = [
+        Fold(fold.name, places[fold.train], places[fold.test])
+        for fold in parted(prepared.family[places], INNER, seed + 1)
+    ]
+    makers = [setting.augmenter(prepared, fold.train, seed) for fold in splits]
+    total = float(((prepared.values[places] - prepared.values[places].mean()) ** 2).sum())
+    only = [Recipe(name, setting.ratios[0]) for name in setting.fits]
+    if len(only) == 1 and len(setting.ratios) == 1 and set(setting.keeps) <= {"all"}:
+        return {setting.learners[0]: {"": 0.0, only[0].key: 0.0}}, {}  # nothing to choose
+    # A Gaussian process takes the longest and is helped the least.
+    voters = [name for name in setting.learners if name != "gaussian-process"] or list(setting.learners)
+    scores: dict[str, dict[str, float]] = {name: {} for name in voters}
+
+    def score(recipe: Recipe | None) -> None:
+        key = recipe.key if recipe else ""
+        if recipe and any(maker.rows(recipe) is None for maker in makers):
+            return
+        for name in voters:
+            found = scores[name]
+            if key not in found:
+                lost = sum(
+                    _loss(prepared, fold, maker, name, recipe, seed)[0]
+                    for fold, maker in zip(splits, makers, strict=True)
+                )
+                found[key] = 1 - lost / total
+        if on_step:
+            on_step(f"choosing: {key or 'real rows'}")
+
+    score(None)
+    for generator in setting.fits:
+        score(Recipe(generator, setting.ratios[0]))
+    for ratio in setting.ratios[1:]:
+        for key in ranked(scores, setting)[:1]:
+            score(Recipe(Recipe.of(key).generator, ratio))
+    for keep in setting.keeps:
+        for key in ranked(scores, setting)[:1]:
+            score(Recipe(Recipe.of(key).generator, Recipe.of(key).ratio, keep))  # type: ignore[arg-type]
+    return scores, {key: why for maker in makers for key, why in maker.failed.items()}
+
+
+def ranked(scores: Mapping[str, Mapping[str, float]], setting: Setting) -> list[str]:
+    """Keys of recipes by their gain (see ``gains``), best first; the first generator named has a head start."""
+    found = gains(scores)
+    first = next(iter(setting.fits))
+
+    def merit(key: str) -> float:
+        return found[key] + HEAD_START * (Recipe.of(key).generator == first)
+
+    return sorted(found, key=lambda key: -merit(key))
+
+
+def gains(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Mean gain over the learners by key of the recipe; one great loss counts as 0.2 at most."""
+    keys = set.intersection(*(set(found) for found in scores.values())) - {""}
+    return {
+        key: float(np.mean([max(found[key] - found[""], -0.2) for found in scores.values()])) for key in sorted(keys)
+    }
+
+
+def _loss(
+    prepared: Prepared, fold: Fold, maker: Augmenter, name: str, recipe: Recipe | None, seed: int
+) -> tuple[float, np.ndarray]:
+    """Sum of squared errors on the test rows, and the predictions; infinite where the generator failed."""
+    extra = maker.rows(recipe) if recipe else None
+    if recipe is not None and extra is None:
+        return float("inf"), np.zeros(0)
+    model = learned(name, maker.train, prepared.target, extra, seed)
+    guess = np.asarray(model.predict(prepared.table.frame.iloc[fold.test]), float)
+    return float((prepared.misses(guess, fold.test) ** 2).sum()), guess
