@@ -274,7 +274,7 @@ def _numbers(frame: pd.DataFrame, name: str) -> np.ndarray:
 
 def _excess(missed: np.ndarray, values: np.ndarray, limit: Any) -> np.ndarray:
     """By how much it is missed, 0 within the error of printing."""
-    return np.where(missed > TOLERANCE * (np.abs(values) + np.abs(limit)), missed, 0.0)
+    return np.where((missed > TOLERANCE * (np.abs(values) + np.abs(limit))) | (missed == np.inf), missed, 0.0)
 
 
 def _quantity(unit: str, where: str) -> Any:

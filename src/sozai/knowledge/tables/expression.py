@@ -36,6 +36,8 @@ COMPARISONS: Mapping[type, Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq, ast.NotEq: operator.ne,
 }  # fmt: skip
 MANY = ("min", "max")
+LONGEST = 2000
+"""Characters of a condition."""
 KEYWORDS = ("and", "or", "not", "in", "between")
 _KIND = {"truth": "condition", "number": "number", "text": "text", "column": "column"}
 Columns: TypeAlias = Mapping[str, Any] | pd.DataFrame
@@ -60,6 +62,10 @@ class Expression:
     def __init__(self, text: str, columns: Sequence[str], where: str = ""):
         self.text, self.where = " ".join(str(text).split()), where or f"'{text}'"
         self.names: dict[str, str] = {}
+        if len(self.text) > LONGEST:
+            raise UserError(
+                f"this has {len(self.text)} characters", self.where[:80] + "..'", "write several conditions"
+            )
         source = _equals(_between(self._placed(self.text, columns)))
         try:
             self.tree: ast.expr = ast.parse(source.strip(), mode="eval").body
@@ -246,11 +252,10 @@ class Expression:
         if isinstance(op, ast.Lt | ast.Gt):
             return np.asarray(COMPARISONS[type(op)](a, b), bool)
         slack = TOLERANCE * (self.size(left, frame) + self.size(right, frame))
-        if isinstance(op, ast.LtE):
-            return a - b <= slack
-        if isinstance(op, ast.GtE):
-            return b - a <= slack
-        same = np.abs(a - b) <= slack
+        if isinstance(op, ast.LtE | ast.GtE):
+            over = a - b if isinstance(op, ast.LtE) else b - a
+            return (over <= slack) & (over < np.inf)  # the slack of what is infinite is so too
+        same = (np.abs(a - b) <= slack) & np.isfinite(a - b)
         return same if isinstance(op, ast.Eq) else ~same
 
     def size(self, node: ast.expr, frame: Columns) -> Any:
@@ -283,11 +288,14 @@ class Expression:
         if isinstance(op, ast.In):
             each = [self._distance(left, ast.Eq(), element, frame) for element in right.elts]  # type: ignore[attr-defined]
             return np.minimum.reduce(np.broadcast_arrays(*each))
-        a, b = self._value(left, frame), self._value(right, frame)
-        if _texts(a) or _texts(b) or isinstance(op, ast.NotEq | ast.NotIn):
+        if isinstance(op, ast.NotEq | ast.NotIn):
             return missed.astype(float)
-        # Of a strict comparison the sides may be equal: the row still fails.
-        return np.where(missed, np.maximum(np.abs(np.asarray(a, float) - b), np.finfo(float).tiny), 0.0)
+        a, b = self._value(left, frame), self._value(right, frame)
+        if _texts(a) or _texts(b):
+            return missed.astype(float)
+        # Of a strict comparison the sides may be equal, and one may have no value: the row still fails.
+        gap = np.abs(np.asarray(a, float) - b)
+        return np.where(missed, np.where(np.isnan(gap), 1.0, np.maximum(gap, np.finfo(float).tiny)), 0.0)
 
 
 MEND = 'write such as Water <= 200, Phase = "FCC", a + b < 2 * c, x between 1 and 2, or family in [a, b]'
@@ -319,6 +327,8 @@ def pairs(node: ast.Compare) -> list[tuple[ast.expr, ast.cmpop, ast.expr]]:
 
 def _between(text: str) -> str:
     """``x between a and b`` as two comparisons."""
+    if "between" not in text.lower():
+        return text
     part = r"((?:(?!\band\b|\bor\b|\bif\b).)+?)"
     return re.sub(rf"{part}\s+between\s+{part}\s+and\s+([^\s)]+)", r"(\2 <= \1 <= \3)", text, flags=re.I)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from sozai.knowledge.tables.sums import Derived
 
 MOST_STEPS = 15
 """Linearisations of conditions that are not linear."""
+MOST_ROUNDINGS = 81
+"""Neighbours on the grids that are tried where the nearest values break a comparison: all of up to four columns."""
 
 
 class Numbers:
@@ -96,13 +99,10 @@ class Numbers:
             nearest = self._snapped(made, allowed)
             nearest = np.where(movable, nearest, made)
             tried = system.solve(start, nearest, still)
-            wrong = system.missed(tried)
-            if wrong.any():  # then round to the side where the constraints that are missed give way
-                pull = system.pull(tried)
-                side = self._snapped(made, allowed, pull)
-                side = np.where(movable, side, made)
-                again = system.solve(start, side, still)
-                tried = np.where((wrong & ~system.missed(again))[:, None], again, tried)
+            wrong = system.missed(tried) & ~system.missed(made)
+            if wrong.any():
+                rows = np.flatnonzero(wrong)
+                tried[rows] = self._rounded(system, start[rows], made[rows], movable[rows], allowed, tried[rows])
             made = tried
         out = frame.copy()
         for place, name in enumerate(self.names):
@@ -121,25 +121,50 @@ class Numbers:
             out[rule.column] = np.where((missed | np.isnan(old)) & np.isfinite(fresh), fresh, old)
         return out
 
-    def _snapped(self, made: np.ndarray, allowed: Mapping[str, Grid], pull: np.ndarray | None = None) -> np.ndarray:
-        """Values on their grids; where ``pull`` is not zero, the next one to that side."""
+    def _rounded(
+        self,
+        system: _System,
+        start: np.ndarray,
+        made: np.ndarray,
+        movable: np.ndarray,
+        allowed: Mapping[str, Grid],
+        otherwise: np.ndarray,
+    ) -> np.ndarray:
+        """Rows whose nearest values on the grids break a comparison: the nearest of their neighbours that does not.
+
+        Args:
+            system: the comparisons.
+            start: rows as they were.
+            made: rows that obey, but are not on the grids.
+            movable: what may change.
+            allowed: the grids.
+            otherwise: what to return for rows without such a neighbour.
+        """
+        places = [self.places[name] for name in allowed if name in self.places]
+        still = movable.copy()
+        still[:, places] = False
+        best, far = otherwise.copy(), np.full(len(made), np.inf)
+        steps = [(-1, 0, 1) if name in system.shared else (0,) for name in allowed if name in self.places]
+        every = itertools.islice(itertools.product(*steps), 10 * MOST_ROUNDINGS)
+        for ways in sorted(every, key=lambda each: sum(map(abs, each)))[1:MOST_ROUNDINGS]:
+            side = np.where(movable, self._snapped(made, allowed, ways), made)
+            again = system.solve(start, side, still)
+            away = np.nansum((again - start) ** 2, axis=1)
+            better = ~system.missed(again) & (away < far)
+            best[better], far[better] = again[better], away[better]
+        return best
+
+    def _snapped(self, made: np.ndarray, allowed: Mapping[str, Grid], ways: Sequence[int] = ()) -> np.ndarray:
+        """Values on their grids: the nearest (0), or the next below (-1) or above it (1)."""
         made = made.copy()
-        for name, grid in allowed.items():
-            if name not in self.places:
-                continue
-            place = self.places[name]
-            values = made[:, place] * self.scale[place]
-            new = grid.nearest(values)
-            if pull is not None:
-                for side in (-1, 1):
-                    over = (pull[:, place] * side > 0) & ((values - new) * side > 1e-9 * np.abs(new))
-                    if not grid.values:
-                        new = np.where(over, new + side, new)
-                    else:
-                        steps = np.asarray(grid.values)
-                        next_one = np.clip(np.searchsorted(steps, np.nan_to_num(new)) + side, 0, len(steps) - 1)
-                        new = np.where(over, steps[next_one], new)
-            made[:, place] = new / self.scale[place]
+        names = [name for name in allowed if name in self.places]
+        for name, way in zip(names, ways or [0] * len(names), strict=True):
+            place, grid = self.places[name], allowed[name]
+            new = grid.nearest(made[:, place] * self.scale[place])
+            if way and grid.values:
+                steps = np.asarray(grid.values)
+                new = steps[np.clip(np.searchsorted(steps, np.nan_to_num(new)) + way, 0, len(steps) - 1)]
+            made[:, place] = (new + (0 if grid.values else way)) / self.scale[place]
         return made
 
     def columns(self, values: np.ndarray) -> dict[str, Any]:
@@ -180,6 +205,12 @@ class _System:
         margin = 1e-3 * np.linalg.norm(self.matrix, axis=1) + 2e-5 * typical
         self.aim = self.right - np.where([form.sign == "<" for form in self.linear], margin, 0.0)
 
+    @property
+    def shared(self) -> set[str]:
+        """Columns that comparisons tie to others."""
+        tied = [form.coefficients for form in self.linear if len(form.coefficients) > 1]
+        return {*(name for each in tied for name in each), *(name for each in self.curved for name in each.columns)}
+
     def limits(self, name: str) -> tuple[float, float]:
         """Least and greatest value of one column by itself."""
         low, high = -np.inf, np.inf
@@ -208,10 +239,12 @@ class _System:
         # A constraint on a value that is missing is not judged.
         touched = (~known).astype(float) @ (self.matrix != 0).T.astype(float) > 0
         right = np.where(touched, np.inf, self.aim)
+        count = len(self.linear)
+        made, found = project(base, self.matrix, right, self.equal[:count], movable)
         if not self.curved:
-            made, found = project(base, self.matrix, right, self.equal, movable)
             return np.where(found[:, None] & known, made, point)
-        here, goal = base.copy(), np.arange(len(base))
+        # The linear ones first: they keep the start away from where a ratio has no meaning.
+        here, goal = np.where(found[:, None], made, base), np.flatnonzero(found)
         fixed_part = np.broadcast_to(self.matrix, (len(base), *self.matrix.shape))
         for _ in range(MOST_STEPS):
             values, slopes, margin = self._curved(np.where(known, here, np.nan)[goal])
@@ -263,18 +296,6 @@ class _System:
         """Rows that break a comparison, (rows,)."""
         return np.asarray((self._excess(points) > 0).any(axis=1))
 
-    def pull(self, points: np.ndarray) -> np.ndarray:
-        """By column the side to which comparisons that are missed pull, (rows, columns)."""
-        excess = self._excess(points)
-        missed = np.where(excess > 0, 1.0, 0.0)
-        turn = np.ones_like(missed)
-        linear = np.nan_to_num(points) @ self.matrix.T - self.right
-        turn[:, : len(self.linear)] = np.where(self.equal[: len(self.linear)] & (linear < 0), -1.0, 1.0)
-        slopes = np.broadcast_to(self.matrix, (len(points), *self.matrix.shape))
-        if self.curved:
-            slopes = np.concatenate([slopes, self._curved(points)[1]], axis=1)
-        return -np.einsum("rm,rmk->rk", missed * turn, slopes)
-
     def _excess(self, points: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):
             linear = points @ self.matrix.T - self.right if not np.isnan(points).any() else self._known(points)
@@ -284,7 +305,8 @@ class _System:
         every = np.where(self.equal, np.abs(every), every)
         size = np.abs(np.nan_to_num(points)) @ np.abs(self.matrix).T + np.abs(self.right)
         size = np.column_stack([size, *(np.full(len(points), 1.0) for _ in self.curved)])
-        return np.where(np.isnan(every), 0.0, every - 1e-6 * size)
+        slack = np.where([sign == "<" for sign in self.signs], -1e-6, 1e-6)
+        return np.where(np.isnan(every), 0.0, every - slack * size)
 
     def _known(self, points: np.ndarray) -> np.ndarray:
         touched = np.isnan(points).astype(float) @ (self.matrix != 0).T.astype(float) > 0

@@ -60,7 +60,11 @@ def propose(table: TableLike, most: int = 60) -> list[Proposal]:
     numbers = [name for name in numbers if frame[name].nunique() > 1][:MOST_COLUMNS]
     names = [name for name, column in table.columns.items() if column.kind in NAMES and name in frame.columns]
     found: list[Proposal] = []
-    related = [Proposal(*each) for each in (*sums(frame, numbers, FOUND), *ratios(frame, numbers, FOUND))]
+    multiplied = list(ratios(frame, numbers, FOUND))
+    # A multiple of another column would hide in each linear relation of that one.
+    again = {rule.columns[0] for rule, *_ in multiplied if len(rule.columns) == 2}
+    added = sums(frame, [name for name in numbers if name not in again], FOUND)
+    related = [Proposal(*each) for each in (*added, *multiplied)]
     tied = [set(each.rule.columns) for each in related]
     units = {name: table.columns[name].unit for name in numbers}
     for kind in (

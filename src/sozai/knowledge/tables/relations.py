@@ -29,8 +29,10 @@ def sums(frame: pd.DataFrame, numbers: Sequence[str], source: str) -> Iterator[F
         grouped.append(set(parts))
         rule = Sum(parts, total, tolerance, source=source)
         yield rule, support, f"{' + '.join(parts)} is {shown(total)} within {shown(tolerance)} in all {support} rows"
-    values = frame[list(numbers)].dropna()
-    if len(values) < max(FEWEST_ROWS, 2 * len(numbers)):
+    whole = [name for name in numbers if frame[name].notna().mean() > 0.9]
+    values = frame[whole].dropna()
+    values = values[[name for name in whole if values[name].nunique() > 1]]
+    if len(values) < max(FEWEST_ROWS, 2 * values.shape[1]) or values.shape[1] < 2:
         return
     for coefficients in _null_space(values):
         names = list(coefficients)
@@ -38,10 +40,10 @@ def sums(frame: pd.DataFrame, numbers: Sequence[str], source: str) -> Iterator[F
         if any(one.issuperset(names) for one in grouped):
             continue
         *_, last = names  # a total mostly stands after its parts
-        whole = [
+        alone = [
             name for name in names if sum(np.sign(coefficients[n]) == np.sign(coefficients[name]) for n in names) == 1
         ]
-        target = whole[-1] if whole else last
+        target = alone[-1] if alone else last
         by = coefficients[target]
         terms = " + ".join(_term(-coefficients[name] / by, name) for name in names if name != target)
         terms += f" + {shown(constant / by)}" if abs(constant) > 1e-6 * float(values[target].abs().mean()) else ""
@@ -141,7 +143,7 @@ def _null_space(values: pd.DataFrame) -> list[dict[str, float]]:
     matrix = matrix - matrix.mean(axis=0)
     spread = matrix.std(axis=0)
     _, singular, axes = np.linalg.svd(matrix / spread, full_matrices=False)
-    flat = axes[singular < 1e-4 * singular[0]] / spread  # relations in the columns' own units
+    flat = axes[singular < 2e-3 * singular[0]] / spread  # relations in the columns' own units
     made: list[dict[str, float]] = []
     if not len(flat):
         return made

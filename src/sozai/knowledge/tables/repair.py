@@ -1,10 +1,10 @@
 """Rows changed as little as may be so that they obey hard rules.
 
 A rule is taken as alternatives of linear (in)equalities, grids and categories (``alternatives``). Rows that break a
-rule are projected onto each choice of alternatives that comes into question, and the nearest that then passes every rule
-is kept: so the disjunctions of Stoian et al. (arXiv 2502.18237), with the linear inequalities of arXiv 2402.04823 as the
-case of one alternative. Conditions that are not linear are linearised again and again at the point that was reached
-(sequential quadratic programming). Nothing counts as mended that the rules' own check does not pass.
+rule are projected onto each choice of alternatives that comes into question, and the nearest that then passes every
+rule is kept: so the disjunctions of Stoian et al. (arXiv 2502.18237), with the linear inequalities of arXiv
+2402.04823 as the case of one alternative. Conditions that are not linear are linearised again and again at the point
+that was reached (sequential quadratic programming). Nothing counts as mended that the rules' own check does not pass.
 """
 
 from __future__ import annotations
@@ -134,17 +134,20 @@ class _Mender:
                 break
             pattern = self._pattern(start.iloc[rows])
             kinds, which = np.unique(pattern, axis=0, return_inverse=True)
+            wanted: dict[tuple[int, ...], list[np.ndarray]] = {}
             for place, kind in enumerate(kinds):
-                part = rows[which.ravel() == place]
-                best = np.full(len(part), np.inf)
                 for choice in self._choices(kind, wide):
-                    tried = self._tried(start.iloc[part].reset_index(drop=True), choice, kept[part], loose)
-                    far = self._distance(frame.iloc[part], tried)
-                    better = obeyed(self.rules, tried) & (far < best)
-                    if better.any():
-                        best[better] = far[better]
-                        made = _replaced(made, part[better], tried[better])
-                done[part] = np.isfinite(best)
+                    wanted.setdefault(choice, []).append(rows[which.ravel() == place])
+            best = np.full(len(frame), np.inf)
+            for choice, parts in wanted.items():
+                part = np.concatenate(parts)
+                tried = self._tried(start.iloc[part].reset_index(drop=True), choice, kept[part], loose)
+                far = self._distance(frame.iloc[part], tried)
+                better = (far < best[part]) & obeyed(self.rules, tried)
+                if better.any():
+                    best[part[better]] = far[better]
+                    made = _replaced(made, part[better], tried[better])
+            done |= np.isfinite(best)
         return made
 
     def _pattern(self, frame: pd.DataFrame) -> np.ndarray:
@@ -170,7 +173,7 @@ class _Mender:
                 good &= {"<=": value <= 1e-12, "<": value < 0}.get(part.sign, np.abs(value) <= 1e-12)
         return good
 
-    def _choices(self, kind: np.ndarray, wide: bool) -> list[list[Alternative]]:
+    def _choices(self, kind: np.ndarray, wide: bool) -> list[tuple[int, ...]]:
         """One alternative of each rule: those that hold stay unless ``wide``; few changes first."""
         options = []
         for place, choices in enumerate(self.open):
@@ -180,17 +183,12 @@ class _Mender:
         # Enumerated by how many alternatives are not the first of their list, so that the cut takes the far ones.
         ranked = itertools.islice(itertools.product(*(range(len(each)) for each in options)), 64 * MOST_CHOICES)
         near = sorted(ranked, key=lambda ranks: sum(rank > 0 for rank in ranks))[:MOST_CHOICES]
-        return [
-            [
-                *self.certain,
-                *(choices[each[rank]] for choices, each, rank in zip(self.open, options, ranks, strict=True)),
-            ]
-            for ranks in near
-        ]
+        return [tuple(each[rank] for each, rank in zip(options, ranks, strict=True)) for ranks in near]
 
-    def _tried(self, frame: pd.DataFrame, choice: Sequence[Alternative], kept: np.ndarray, loose: bool) -> pd.DataFrame:
+    def _tried(self, frame: pd.DataFrame, choice: Sequence[int], kept: np.ndarray, loose: bool) -> pd.DataFrame:
         """The rows projected onto one choice of alternatives."""
-        parts = [part for each in choice for part in each]
+        chosen = [choices[number] for choices, number in zip(self.open, choice, strict=True)]
+        parts = [part for each in (*self.certain, *chosen) for part in each]
         frame = self._categories(frame, [part for part in parts if isinstance(part, Member)])
         movable = self.numbers.movable(frame, self.fixed) & ~kept
         if not loose:
