@@ -1,4 +1,4 @@
-"""``sozai check``: crystals against the rules of materials science."""
+"""``sozai check``: crystals against the rules of materials science; a table is handed to ``check_table``."""
 
 from __future__ import annotations
 
@@ -21,29 +21,85 @@ EXAMPLES = (
     "sozai check quartz.cif",
     "sozai check candidates.zip --level full",
     "sozai check my_folder/ --rules my_rules.yaml --json > verdicts.json",
+    "sozai check concrete.csv --target Strength --out run/",
+    'sozai check uhpc.xlsx --rules mix_rules.yaml --units "W=kg/m^3"',
 )
 SHOWN = 20  # crystals whose verdicts are printed one by one; a summary tells of the rest
 
 
 def check(
     path: Annotated[
-        Path, typer.Argument(help="A crystal file (CIF, POSCAR, extxyz, pymatgen JSON, parquet), a folder or a zip.")
+        Path,
+        typer.Argument(
+            help="A crystal file (CIF, POSCAR, extxyz, pymatgen JSON, parquet), a folder or a zip of them; or a table "
+            "of experiments (CSV, TSV, Excel, parquet)."
+        ),
     ],
-    rules: Annotated[Path | None, typer.Option(help="Your own rule file (YAML); by default sozai's.")] = None,
+    rules: Annotated[Path | None, typer.Option(help="Your own rule file (YAML); for crystals by default sozai's.")] = (
+        None
+    ),
     level: Annotated[
         Literal["fast", "full"],
-        typer.Option(help="full: also the slower rules, such as bond valences and coordination."),
+        typer.Option(help="Crystals: full: also the slower rules, such as bond valences and coordination."),
     ] = "full",
-    limit: Annotated[int | None, typer.Option(min=1, help="Check only the first this many crystals.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Crystals: check only the first this many.")] = None,
+    target: Annotated[str | None, typer.Option(help="Table: the measured column; by default the last one.")] = None,
+    kinds: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN=KIND", help="Table: what a column is, if guessed wrongly.")
+    ] = None,
+    units: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN=UNIT", help="Table: unit of a column, or one to convert it to.")
+    ] = None,
+    schema: Annotated[Path | None, typer.Option(help="Table: a YAML file that says what the columns are.")] = None,
+    sheet: Annotated[str | None, typer.Option(help="Table: the sheet of an Excel file.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Table: folder for the report, the cleaned table and the change log.")
+    ] = None,
+    apply: Annotated[
+        Literal["sure", "all", "blank", "none"],
+        typer.Option(
+            help="Table: which repairs cleaned.csv holds: sure: evident slips; all: all proposed ones; blank: these, "
+            "and doubtful values without a repair are emptied."
+        ),
+    ] = "sure",
+    minutes: Annotated[
+        float, typer.Option(min=0.1, help="Table: at most this long; a table that needs longer is judged in part.")
+    ] = 10.0,
+    seed: Annotated[int, typer.Option(help="Table: of all random choices.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Check crystals against the rules: charge balance, distances, volume, symmetry, and more.
+    """Check crystals against the rules of materials science, or a table of experiments for errors.
 
-    Each rule gives a verdict: passed, failed (with the amount and what to do about it), or not decided.
+    Of a crystal each rule (charge balance, distances, volume, symmetry, and more) gives a verdict: passed, failed
+    (with the amount and what to do about it), or not decided.
     A [bold]hard[/bold] failure would remove the crystal from the funnel; a [bold]soft[/bold] one is told.
+
+    Of a table every row is checked in three steps: single values (typos, unit slips, codes for missing ones), several
+    columns together (exchanged columns, broken rules and sums, values that do not fit their row), whole samples
+    (duplicates, contradictions, rows that stand alone). Each finding names row, column, reason and confidence, and a
+    repair where one can be justified. Your file is never changed: repairs go to a cleaned copy, each with its record.
+
     A file that cannot be read is named with the reason, and the others are checked. The exit code is 0
     whatever the verdicts: read them in the output; it is 2 when nothing could be checked.
     """
+    from sozai.cli.check_table import check_table, is_table
+
+    if is_table(path):
+        check_table(
+            path,
+            rules=rules,
+            target=target,
+            kinds=kinds or (),
+            units=units or (),
+            schema=schema,
+            sheet=sheet,
+            out=out,
+            apply=apply,
+            minutes=minutes,
+            seed=seed,
+            as_json=as_json,
+        )
+        return
     from sozai.knowledge.crystals.ruleset import CrystalRules
     from sozai.materials.crystal_files import read_crystals
 

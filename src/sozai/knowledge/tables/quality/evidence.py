@@ -28,6 +28,8 @@ RISING = (
 )  # fmt: skip
 """Those of which more can only make an error more likely."""
 CELLS, SHARE, MOST_ROWS, CHUNK = 3, 0.4, 1200, 4000
+EVERY = 25
+"""Of tables of very many rows one in so many is looked at closely."""
 HIGHEST = 14.0
 """A single surprise beyond this counts as this: one cell must not drown its row."""
 
@@ -68,6 +70,7 @@ def evidence(
     target: int | None = None,
     seed: int = 0,
     trees: int = TREES,
+    reference: np.ndarray | None = None,
     on_progress: Callable[[int, int, str], None] | None = None,
 ) -> Evidence:
     """Measure the doubtful cells of a table.
@@ -77,9 +80,10 @@ def evidence(
         target: place of the column that is measured rather than set; twins that disagree in it are told.
         seed: of the forests.
         trees: of a forest.
+        reference: places of the rows that the others are compared with; by default all.
         on_progress: see ``Conditionals``.
     """
-    density = Conditionals(numbers, seed, trees, on_progress)
+    density = Conditionals(numbers, seed, trees, reference, on_progress)
     raw, codes, scaled = numbers.raw, numbers.codes, numbers.scaled
     n, d = raw.shape
     surprise, expected, spread = np.zeros((n, d)), np.full((n, d), np.nan), np.full((n, d), np.nan)
@@ -98,7 +102,8 @@ def evidence(
     twin = twins(numbers, target)
     cells = _doubtful(centred, raw, twin, target)
     tried = _Trials(density, numbers, usual, centred, cells)
-    measured = _measured(numbers, centred, expected, spread, twin, target, density, cells, tried)
+    among = own if reference is None else reference
+    measured = _measured(numbers, centred, expected, spread, twin, target, density, cells, tried, among)
     return Evidence(cells, measured, tried.explanations, expected, spread, centred, twin)
 
 
@@ -125,13 +130,13 @@ def _doubtful(centred: np.ndarray, raw: np.ndarray, twin: np.ndarray, target: in
         return np.empty((0, 2), int)
     known = np.where(np.isfinite(raw), centred, -np.inf)
     top = known.max(1)
-    count = min(n, MOST_ROWS, max(40, int(SHARE * n)))
+    count = min(n, max(MOST_ROWS, n // EVERY), max(40, int(SHARE * n)))
     rows = np.argsort(-top, kind="stable")[:count]
     columns = np.argsort(-known[rows], axis=1, kind="stable")[:, : min(CELLS, d)]
     cells = {(int(r), int(c)) for r, each in zip(rows, columns, strict=True) for c in each if np.isfinite(raw[r, c])}
     if target is not None:
         odd = np.flatnonzero(twin > 0)
-        odd = odd[np.argsort(-twin[odd], kind="stable")][:MOST_ROWS]
+        odd = odd[np.argsort(-twin[odd], kind="stable")][: max(MOST_ROWS, n // EVERY)]
         cells |= {(int(row), target) for row in odd if np.isfinite(raw[row, target])}
     return np.array(sorted(cells), int).reshape(-1, 2)
 
@@ -267,20 +272,23 @@ def _measured(
     density: Conditionals,
     cells: np.ndarray,
     tried: _Trials,
+    among: np.ndarray,
 ) -> np.ndarray:
     if not len(cells):
         return np.empty((0, len(FEATURES)))
     n, d = centred.shape
     rows, columns = cells.T
     gap, outside, same, odd, tail = (np.zeros((n, d)) for _ in range(5))
+    inside = np.isin(np.arange(n), among)
     for column in range(d):
         value, plain = numbers.scaled[:, column], numbers.raw[:, column]
-        gap[:, column], outside[:, column] = _gaps(value)
-        same[:, column] = counts(plain, plain) - 1
+        gap[:, column], outside[:, column] = _gaps(value, inside)
+        same[:, column] = counts(plain, plain[among]) - inside
         places = decimals(plain)
         odd[:, column] = places - np.quantile(places[np.isfinite(plain)], 0.97) if np.isfinite(plain).any() else 0
-        order = np.sort(centred[:, column])
-        tail[:, column] = -np.log((n - np.searchsorted(order, centred[:, column], "left") + 1) / (n + 1))
+        order = np.sort(centred[among, column])
+        above = len(among) - np.searchsorted(order, centred[:, column], "left") + ~inside
+        tail[:, column] = -np.log((above + 1) / (len(among) + 1))
     residual = np.abs(numbers.scaled - expected) / np.sqrt(spread**2 + 0.1**2)
     width = np.nan_to_num(np.nanmedian(np.where(np.isfinite(spread), spread, np.nan), axis=0), nan=1.0)
     repeats = np.array([density.repeats(column) for column in range(d)])
@@ -309,15 +317,20 @@ def _measured(
     return np.column_stack([each[name] for name in FEATURES])
 
 
-def _gaps(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distance of each value to the nearest other one, and beyond all others (0 within), scaled."""
+def _gaps(values: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distance of each value to the nearest of those that are compared with, and beyond all of them (0 within).
+
+    A value that is itself one of these is left out for itself.
+    """
     gap, outside = np.zeros(len(values)), np.zeros(len(values))
-    known = np.flatnonzero(np.isfinite(values))
-    if len(known) < 2:
+    known = np.sort(values[inside & np.isfinite(values)])
+    if len(known) < 3:
         return gap, outside
-    order = known[np.argsort(values[known])]
-    steps = np.diff(values[order])
-    left, right = np.concatenate([[np.inf], steps]), np.concatenate([steps, [np.inf]])
-    gap[order] = np.minimum(left, right)
-    outside[order[0]], outside[order[-1]] = steps[0], steps[-1]
-    return gap, outside
+    padded = np.concatenate([[-np.inf, -np.inf], known, [np.inf, np.inf]])
+    right = np.searchsorted(known, values, "left")
+    own = inside.astype(int)
+    below = values - padded[right + 1]
+    above = padded[right + 2 + own] - values
+    gap = np.where(np.isfinite(values), np.minimum(below, above), 0.0)
+    outside = np.where(np.isinf(below) | np.isinf(above), gap, 0.0)
+    return gap, np.where(np.isfinite(values), outside, 0.0)

@@ -27,6 +27,7 @@ class Finding:
         confidence: 0 to 1, the share of such findings that are expected to be errors.
         found: the values now in the cells, in the order of ``columns``.
         repair: the values proposed instead, in the same order; ``None`` where none can be justified.
+        sure: whether the repair may be made without asking: it undoes a slip that explains all that is odd.
         rule: the rule that is broken, in words; empty where none is.
         others: labels of further rows that it is about, such as the twin of a contradiction.
     """
@@ -39,6 +40,7 @@ class Finding:
     confidence: float
     found: tuple[Any, ...] = ()
     repair: tuple[Any, ...] | None = None
+    sure: bool = False
     rule: str = ""
     others: tuple[int, ...] = ()
 

@@ -68,14 +68,23 @@ class Numbers:
         frame: the table.
         numeric: names of the columns of numbers.
         categories: names of those to be known by codes.
+        context: (rows, any) further numbers that help to judge the columns and are not judged themselves.
     """
 
-    def __init__(self, frame: pd.DataFrame, numeric: Sequence[str], categories: Sequence[str] = ()):
+    def __init__(
+        self,
+        frame: pd.DataFrame,
+        numeric: Sequence[str],
+        categories: Sequence[str] = (),
+        context: np.ndarray | None = None,
+    ):
         self.names, self.categories = list(numeric), list(categories)
         self.raw = frame[self.names].to_numpy(float, na_value=np.nan).copy()
         codes = [pd.factorize(frame[name], sort=True)[0].astype(float) for name in self.categories]
         self.codes = np.column_stack(codes) if codes else np.empty((len(frame), 0))
         self.codes[self.codes < 0] = np.nan
+        if context is not None:
+            self.codes = np.column_stack([self.codes, context])
 
     def __len__(self) -> int:
         return len(self.raw)

@@ -26,10 +26,12 @@ class Planted:
     Args:
         numbers: the table; rows made from others stand at its end.
         label: (rows, columns) 1 where a cell was made wrong, -1 where it cannot be said (the twin of a wrong row).
+        source: (rows,) place in the table of the row that each was made from.
     """
 
     numbers: Numbers
     label: np.ndarray
+    source: np.ndarray
 
 
 def plant(numbers: Numbers, share: float, target: int | None = None, seed: int = 0) -> Planted:
@@ -72,13 +74,14 @@ def plant(numbers: Numbers, share: float, target: int | None = None, seed: int =
                     extra.append((int(row), new))
                     break
     if not extra:
-        return Planted(numbers.with_raw(raw), label)
+        return Planted(numbers.with_raw(raw), label, np.arange(n))
     source = [row for row, _ in extra]
     more = np.zeros((len(extra), d), int)
     more[:, target] = 1
     label[source] = np.where(label[source] == 0, -1, label[source])
     places = np.concatenate([np.arange(n), source])
-    return Planted(numbers.with_raw(np.vstack([raw, [new for _, new in extra]]), places), np.vstack([label, more]))
+    whole = np.vstack([raw, [new for _, new in extra]])
+    return Planted(numbers.with_raw(whole, places), np.vstack([label, more]), places)
 
 
 def _far(numbers: Numbers, row: int, column: int, value: float) -> bool:
