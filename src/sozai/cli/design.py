@@ -1,4 +1,4 @@
-"""``sozai design``: a goal in, ranked verified candidates out."""
+"""``sozai design``: a goal in, ranked verified candidates out, of crystals or, given a table, of its rows."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from sozai.cli import wishes
+from sozai.cli import design_table, wishes
 from sozai.cli.frame import AsJson, add_command, emit, progress, resume_with
 from sozai.errors import UserError
 
@@ -23,7 +24,32 @@ EXAMPLES = (
 )
 _BUDGET, _METHOD = "The budget", "The method"
 
-app = typer.Typer(no_args_is_help=True, help="A goal in, ranked and verified candidates out.")
+
+class TableOrCommand(TyperGroup):
+    """``sozai design table.csv ...`` is ``sozai design table table.csv ...``: what is no command is a table."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the table's command before its arguments."""
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names and _names_a_table(args[0]):
+            args = ["table", *args]
+        return super().parse_args(ctx, args)
+
+
+def _names_a_table(word: str) -> bool:
+    """Whether it is an option of the table's command or looks like a file; else it is a command mistyped."""
+    return word.startswith("-") or bool(Path(word).suffix) or Path(word).exists()
+
+
+app = typer.Typer(
+    cls=TableOrCommand,
+    no_args_is_help=True,
+    help=(
+        "A goal in, ranked and verified candidates out.\n\n"
+        "[bold]sozai design TABLE --maximise COLUMN --out run/[/bold] finds new rows of a table of experiments and "
+        "proposes the next ones ('sozai design table --help' has its options); "
+        "[bold]sozai design crystals[/bold] finds crystal structures."
+    ),
+)
 
 
 def crystals(
@@ -175,3 +201,4 @@ def _number(value: float | None, form: str = "{:.3f}") -> str:
 
 
 add_command(app, crystals, *EXAMPLES)
+add_command(app, design_table.table, *design_table.EXAMPLES)
