@@ -55,7 +55,8 @@ class Monotone(Rule):
 
     def words(self) -> str:
         """See ``Rule``."""
-        return f"{self.column} does not {'fall' if self.rising else 'rise'} with {self.driver}, all else equal"
+        equal = f"equal {', '.join(self.given)}" if self.given else "all else equal"
+        return f"{self.column} does not {'fall' if self.rising else 'rise'} with {self.driver}, {equal}"
 
     def compared(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Rows that can be compared with others, by group and driver: ``place``, ``group``, ``x``, ``y`` (rising)."""
@@ -86,6 +87,7 @@ class Monotone(Rule):
             return found
         below, _, which = _extremes(rows)
         gap = (below - rows["y"]).to_numpy()
+        alike = f"are equal in {', '.join(self.given)}" if self.given else f"differ only in {self.driver}"
         for place in np.flatnonzero(gap > self._slack(rows)):
             one, two = rows["place"].iloc[int(which[place])], rows["place"].iloc[place]
             labels = (frame.index[one], frame.index[two])
@@ -94,7 +96,7 @@ class Monotone(Rule):
                 for each in (one, two)
             ]
             message = (
-                f"rows {labels[0]} and {labels[1]} differ only in {self.driver}, but {self.column} "
+                f"rows {labels[0]} and {labels[1]} {alike}, but {self.column} "
                 f"{'falls' if self.rising else 'rises'}: {values[0]}, {values[1]}"
             )
             found.append(Finding(self.name, labels, self.columns, float(gap[place]), message, self.severity))
