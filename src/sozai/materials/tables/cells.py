@@ -36,15 +36,16 @@ _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+
 _MANTISSA = r"(?:\d{1,3}(?:[ ']\d{3})+(?:[.,]\d*)?|\d{1,3}(?:,\d{3}){2,}(?:\.\d*)?|\d{1,3}(?:\.\d{3}){2,}(?:,\d*)?"
 _MANTISSA += r"|\d{1,3}(?:,\d{3})+\.\d*|\d{1,3}(?:\.\d{3})+,\d*|\d+(?:[.,]\d*)?|[.,]\d+)"
 _EXPONENT = r"(?:[eEdD][+-]?\d{1,4}(?![\d.])|\s*[x×·*]\s*10\s*(?:\^\s*|\*\*\s*)?[({]?[+-]?[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺\d]{1,4}[)}]?)"
-_NUMBER = rf"[+-]?{_MANTISSA}{_EXPONENT}?|10\^[({{]?[+-]?\d{{1,3}}[)}}]?|10[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+"
+_NUMBER = rf"10\^[({{]?[+-]?\d{{1,3}}[)}}]?|10[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+|[+-]?{_MANTISSA}{_EXPONENT}?"
 _CELL = re.compile(
     r"(?P<sign><=|>=|=<|=>|[<>≤≥⩽⩾~≈∼]|ca\.?|approx\.?|about)?\s*"
     rf"(?P<number>{_NUMBER})"
     rf"(?:\s*(?:±|\+/-|\+-|\+/−)\s*(?P<plusminus>{_NUMBER})|\((?P<digits>\d{{1,3}})\)"
     rf"|\s*(?:-|–|—|\bto\b|…|\.\.\.?)\s*(?P<upper>{_NUMBER}))?"
-    r"\s*(?P<unit>[^\s\d+\-.,()<>=\"][^<>=\"]{0,23})?",
+    r"\s*(?P<unit>[^\s\d+\-.,()<>=^\"][^<>=\"]{0,23})?",
     re.IGNORECASE,
 )
+_WHOLE = re.compile(r"[+-]?\d{1,3}(?:[,.' ]?\d{3})*|[+-]?\d+")
 _COMMAS = re.compile(r"[^\d.,]*([+-]?[\d.,' ]*\d[\d.,' ]*)")
 
 
@@ -100,7 +101,7 @@ def numbers_of(cells: Sequence[Any] | np.ndarray, decimal: Decimal = ".", groupe
         finite = np.isfinite(cells)
         words = {"infinite": int(np.isinf(cells).sum())} if np.isinf(cells).any() else {}
         return Numbers(np.where(finite, cells, np.nan), ~finite, words=words)
-    return _plain(cells) or _careful(cells, decimal, grouped)
+    return (_plain(cells) if decimal == "." else None) or _careful(cells, decimal, grouped)
 
 
 def _plain(cells: Sequence[Any]) -> Numbers | None:
@@ -158,7 +159,7 @@ def _careful(cells: Sequence[Any], decimal: Decimal, grouped: bool) -> Numbers:
             found.units[place] = reading.unit
         if reading.remark:
             found.remarks[place] = reading.remark
-        found.points = found.points or not text.lstrip("+-").isdigit()
+        found.points = found.points or bool(reading.value % 1) or not _WHOLE.fullmatch(text.translate(_SPACES))
     found.limits, found.words = (limits if limits.any() else None), words
     return found
 

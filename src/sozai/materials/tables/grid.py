@@ -218,7 +218,7 @@ def _heading_row(rows: list[list[Any]], filled: list[int], notes: list[Note]) ->
         first = str(rows[place][0] if rows[place] else "").strip()
         cells = sum(not _blank(cell) for cell in rows[place])
         comment = first.startswith(("# ", "//", "%%")) or (first.startswith("#") and cells == 1)
-        title = usual > 1 and cells == 1
+        title = usual > 1 and cells == filled[place] == 1
         if place == candidates[-1] or not (comment or title):
             return place
         notes.append(Note(f"this row before the heading is left out: '{first[:80]}'", row=place + 1))
@@ -241,7 +241,7 @@ def _check_widths(
         )
     short = [place for place in places if len(rows[place]) < width - 1]
     if short and any(len(rows[place]) >= width for place in places):
-        notes.append(Note(f"{len(short)} rows end early, the first in row {short[0] + 1}: the rest of them is blank"))
+        notes.append(Note(f"rows that end early, their rest blank: {len(short)}, the first is row {short[0] + 1}"))
     return width
 
 

@@ -205,7 +205,11 @@ def groups_of(frame: pd.DataFrame, columns: dict[str, Column]) -> tuple[Group, .
                 continue
             for total in (100.0, 1.0):
                 miss = _missed(sums, total, end - start + 1)
-                if miss is not None and np.nanstd(sample[:, [start, end]], 0).min() > 0:
+                edges = (
+                    np.nanmax(sample[:, [start, end]], 0).min() > 0
+                )  # a blank column beside a group is no part of it
+                varied = (np.nanstd(sample[:, start : end + 1], 0) > 0).sum() >= 2
+                if miss is not None and edges and varied:
                     found.append((miss / total, -(end - start), start, total))
     groups: list[Group] = []
     taken: set[str] = set()

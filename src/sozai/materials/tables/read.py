@@ -88,7 +88,8 @@ def read_frame(path: Path | str, sheet: str | None = None) -> pd.DataFrame:
         numbers = numbers_of(cells, *decimal)
         settle_units(numbers, cells, name, "", [])
         made[name] = numbers.values if numbers.share >= READS_AS_NUMBERS else np.array(texts_of(cells), dtype=object)
-    return pd.DataFrame(made, index=pd.Index(grid.rows))
+    index = pd.Index(grid.rows)
+    return pd.DataFrame({name: pd.Series(values, index, values.dtype) for name, values in made.items()}, index)
 
 
 def _table(
@@ -126,7 +127,9 @@ def _table(
         table.columns[name] = column
         if reader.limits is not None and column.numeric:
             limits[name] = reader.limits
-    table.frame = pd.DataFrame(made, index=pd.Index(grid.rows), copy=False)
+    index = pd.Index(grid.rows)
+    # Series that say their type: pandas would turn arrays of text into its own text type.
+    table.frame = pd.DataFrame({name: pd.Series(values, index, values.dtype) for name, values in made.items()}, index)
     table.limits = {name: pd.Series(values, table.frame.index) for name, values in limits.items()}
     table.groups = _groups(table, schema)
     _note_sums(table)

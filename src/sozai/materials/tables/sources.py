@@ -140,6 +140,9 @@ def _unmarked(content: bytes) -> str:
     asian = _asian(content)
     if asian:
         return asian
+    high = len(re.findall(rb"[\x80-\xff]", content[:200_000]))
+    if sum(map(len, re.findall(rb"[\xc0-\xff]{4,}", content[:200_000]))) > 0.6 * high:
+        return "cp1251"  # whole words of letters beyond ASCII: Cyrillic
     try:
         content.decode("cp1252")
         return "cp1252"
@@ -148,21 +151,47 @@ def _unmarked(content: bytes) -> str:
 
 
 def _asian(content: bytes) -> str:
-    """A Chinese, Japanese or Korean encoding, when the letters beyond ASCII come in runs as they do there."""
-    runs = re.findall(rb"[\x80-\xff][\x40-\xff]?(?:[\x80-\xff][\x40-\xff]?)*", content[:200_000])
-    high = sum(map(len, runs))
-    if not runs or sum(len(run) for run in runs if len(run) >= 4) < 0.8 * high:
+    """A Chinese, Japanese or Korean encoding in which nearly all letters beyond ASCII are common ones; or empty."""
+    sample = content[:200_000]
+    high = [letters for letters in re.findall(rb"[\x80-\xff][\x40-\xff]?", sample) if len(letters) == 2]
+    if len(high) < 2:
         return ""
+    best, best_share = "", 0.9
+    for encoding, common in _SCRIPTS:
+        text = sample.decode(encoding, "ignore")
+        letters = [letter for letter in text if not letter.isascii()]
+        undone = len(sample) - len(text.encode(encoding, "ignore"))
+        share = sum(map(common, letters)) / (len(letters) + undone + 1e-9)
+        if share > best_share:
+            best, best_share = encoding, share
     try:
-        from charset_normalizer import from_bytes
-    except ModuleNotFoundError:
-        return ""
-    candidates = ["cp932", "euc_jp", "gb18030", "big5", "cp949"]
-    best = from_bytes(content[:200_000], cp_isolation=candidates).best()
-    try:
-        return best.encoding if best is not None and content.decode(best.encoding) else ""
+        return best if best and content.decode(best) else ""
     except UnicodeDecodeError:
         return ""
+
+
+def _kana(letter: str) -> bool:
+    return "\u3040" <= letter <= "\u30ff" or letter in "、。「」（）％℃・ー"
+
+
+def _level(encoding: str, first: int, last: int, marks: str = "") -> Any:
+    """Whether a letter is of the common ones, which these encodings keep between two lead bytes."""
+
+    def common(letter: str) -> bool:
+        return letter in marks or first <= letter.encode(encoding, "replace")[0] <= last
+
+    return common
+
+
+_KANJI = _level("cp932", 0x88, 0x98, "±×μ°")
+_MARKS_OF_TEXT = "，。、；：（）℃％°±×μ·～"
+_SCRIPTS: tuple[tuple[str, Any], ...] = (
+    ("euc_kr", _level("euc_kr", 0xB0, 0xC8, _MARKS_OF_TEXT)),
+    ("gb2312", _level("gb2312", 0xB0, 0xD7, _MARKS_OF_TEXT)),
+    ("big5", _level("big5", 0xA4, 0xC6, _MARKS_OF_TEXT)),
+    ("cp932", lambda letter: _kana(letter) or _KANJI(letter)),
+    ("euc_jp", lambda letter: _kana(letter) or 0xB0 <= letter.encode("euc_jp", "replace")[0] <= 0xCF),
+)
 
 
 def _parquet(content: bytes, where: str) -> Grid:
