@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sozai import __version__
-from sozai.cli import check, demo, design, generate, info, screen, systems, train
+from sozai.cli import augment, check, demo, design, generate, info, screen, systems, train
 from sozai.cli.frame import SozaiGroup, add_command
 
 app = typer.Typer(
@@ -49,6 +49,7 @@ def _root(
 app.add_typer(design.app, name="design")
 add_command(app, screen.screen, *screen.EXAMPLES)
 add_command(app, check.check, *check.EXAMPLES)
+add_command(app, augment.augment, *augment.EXAMPLES)
 add_command(app, generate.generate, *generate.EXAMPLES)
 add_command(app, train.train, *train.EXAMPLES)
 add_command(app, systems.systems, *systems.SYSTEMS_EXAMPLES)

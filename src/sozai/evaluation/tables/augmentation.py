@@ -299,22 +299,27 @@ def _affordable(prepared: Prepared, setting: Setting, clock: _Clock, notes: list
         return time.monotonic() - begun
 
     once = float(clock.run("timing/0", timing, must=True))
-    grows = [1 + ratio for ratio in setting.ratios]
     plans = [setting, replace(setting, keeps=("all",)), replace(setting, ratios=setting.ratios[-1:], keeps=("all",))]
-    for plan in plans:
-        trials = 1 + len(plan.fits) * grows[0] + (sum(grows) + 2 * max(grows)) * (len(plan.ratios) > 1 or 0.5)
-        if OUTER * INNER * once * trials < 0.5 * clock.seconds:
-            break
+    first = next(iter(setting.fits))
+    plans.append(replace(plans[-1], fits={first: setting.fits[first]}))
+    plan = next((plan for plan in plans if OUTER * once * _fits(plan) < 0.5 * clock.seconds), plans[-1])
     if plan is not setting:
-        notes.append(
-            f"To stay within the time, synthetic rows were tried {_tried(plan)} only; with more --minutes all are."
-        )
+        notes.append(f"To stay within the time, only {_tried(plan)} were tried; with more --minutes all are.")
     return plan
+
+
+def _fits(plan: Setting) -> float:
+    """Time of one outer fold in units of fitting every learner once on all rows."""
+    most = 1 + max(plan.ratios)
+    if len(plan.fits) == len(plan.ratios) == len(plan.keeps) == 1:
+        return 1 + most
+    tried = 1 + len(plan.fits) * (1 + plan.ratios[0]) + (len(plan.ratios) - 1 + len(plan.keeps) - 1) * most
+    return INNER * tried * (1 - 1 / INNER) + 1 + most
 
 
 def _tried(plan: Setting) -> str:
     ratios = " and ".join(f"{ratio:g}" for ratio in plan.ratios)
-    return f"at {ratios} for each real row and without filters"
+    return f"rows of {', '.join(plan.fits)}, {ratios} for each real row and without filters,"
 
 
 def _judging(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor, HistGradientBoostingRegressor
@@ -18,7 +19,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from sozai.errors import UserError
 from sozai.materials.tables.table import Table
@@ -132,11 +133,16 @@ def _prepared(numbers: list[str], words: list[str], scaled: bool) -> ColumnTrans
     filled = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
     steps: list[Any] = [filled, Unskew(), VarianceThreshold(), StandardScaler()] if scaled else [filled]
     coded = make_pipeline(
-        SimpleImputer(strategy="constant", fill_value="(missing)", missing_values=None),
+        FunctionTransformer(_told),
         OneHotEncoder(handle_unknown="ignore", max_categories=20, sparse_output=False),
     )
     parts = [("numbers", make_pipeline(*steps), numbers)] if numbers else []
     return ColumnTransformer([*parts, ("words", coded, words)] if words else parts)
+
+
+def _told(frame: pd.DataFrame) -> pd.DataFrame:
+    """Blanks as a word of their own."""
+    return frame.astype(object).where(frame.notna(), "(missing)")
 
 
 def _climb(objective: Any, start: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, float]:

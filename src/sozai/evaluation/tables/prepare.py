@@ -25,6 +25,7 @@ DECADES = 3
 MOST_BLANK = 0.5
 SAME = 0.98
 """Rank correlation with the target from which a column is the target by another name."""
+_EXTREME = re.compile(r"\b(min|max|range) ")
 _NAMES_ROW = re.compile(
     r"(^|[^a-z])(id|ids|identifier|uuid|doi|reference|ref|citation|year|title|author|authors|url|index|"
     r"no\.?|nr\.?|sample no|unnamed)([^a-z]|$)",
@@ -90,8 +91,10 @@ def prepare(
         UserError: no such column; the target is no number or constant; too few rows; no feature is left.
     """
     column = table.column(target)
-    for name in [*drop, *features]:
-        table.column(name)
+    target = column.name
+    drop, features = [table.column(name).name for name in drop], [table.column(name).name for name in features]
+    if target in features:
+        raise UserError("the target cannot be a feature too", f"column '{target}'", "leave it out of the features")
     if not column.numeric:
         raise UserError(
             f"the target must be a column of numbers, and this one is read as {column.kind}", f"column '{target}'",
@@ -150,12 +153,15 @@ def _described(table: Table, target: str, drop: set[str], features: set[str], no
         return table
     from sozai.materials.tables.descriptors import with_descriptors
 
-    described = with_descriptors(table, wanted[0])
-    made = [name for name in described.columns if name not in table.columns]
+    described = with_descriptors(table, wanted[0], fractions=False)
+    new = [name for name in described.columns if name not in table.columns]
+    # Least, greatest and range repeat much of these two, and few rows cannot fill so many dimensions.
+    made = [name for name in new if name in features or not _EXTREME.search(name)]
+    described = described.select([*table.columns, *made])
     features |= set(made) if features else set()
     notes.append(
-        f"'{wanted[0]}' is described by {len(made)} numbers (means and ranges of element properties). Synthetic rows "
-        "are points among such numbers, not alloys or compounds with a formula."
+        f"'{wanted[0]}' is described by {len(made)} numbers (means and deviations of element properties). "
+        "Synthetic rows are points among such numbers, not alloys or compounds with a formula."
     )
     return described
 
@@ -166,7 +172,10 @@ def _features(table: Table, target: str, drop: set[str], features: set[str], not
     left: dict[str, list[str]] = {}
     values = table.frame[target]
     for name, column in table.columns.items():
-        if name == target or name in drop or (column.kind != "formula" and name not in table.modelled):
+        if name == target or name in drop:
+            continue
+        if column.kind != "formula" and name not in table.modelled:
+            left.setdefault("they are text or dates", []).append(name)
             continue
         if column.kind == "formula":
             kept.append(name)

@@ -12,6 +12,8 @@ import numpy as np
 LEVEL = 0.95
 SURE = 0.9
 """Probability of a gain, from the corrected t distribution, from which the verdict is to use the rows."""
+UNCLEAR = 0.01
+"""Gain in R2 above which a verdict against the rows says that the folds do not settle it."""
 WORTH = 0.0
 """Gain in R2 that must be expected."""
 
@@ -198,7 +200,8 @@ def decide(
             f" (best: {gains[0].learner} {_change(gains[0])})" if gains else " (no generator could learn these rows)"
         )
         tail = f"; {experiments}" if experiments and more else ""
-        sentence = f"Augmentation does not help to predict {target} here{tried}{tail}. {best[0].upper()}{best[1:]}."
+        shown = "was not shown to help" if gains and max(gain.mean for gain in gains) > UNCLEAR else "does not help"
+        sentence = f"Augmentation {shown} to predict {target} here{tried}{tail}. {best[0].upper()}{best[1:]}."
         return Augmentation("measure", sentence, tuple(gains), "", best_real, real[best_real], more)
     top = helped[0]
     recipe = recipes.get(top.learner, "")

@@ -1,0 +1,259 @@
+"""The augmentation study: splits that do not leak, generators that see training rows only, intervals, the command."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from sozai.errors import UserError
+from sozai.evaluation.tables.augmentation import augmentation_study
+from sozai.evaluation.tables.learners import LEARNERS, learner
+from sozai.evaluation.tables.nested import Setting, judge
+from sozai.evaluation.tables.prepare import prepare
+from sozai.evaluation.tables.recipes import Augmenter, Recipe
+from sozai.evaluation.tables.splits import HOWS, conditions, folds, groups, parted, same_formula
+from sozai.evaluation.tables.verdict import corrected_interval, decide, gains_of, holm, ten_more
+from sozai.materials.tables.read import guessed
+
+
+def mixes(rows: int = 60, seed: int = 0) -> pd.DataFrame:
+    """Mixes, each tested at three ages."""
+    rng = np.random.default_rng(seed)
+    count = rows // 3
+    base = pd.DataFrame(
+        {
+            "cement": rng.uniform(200, 500, count),
+            "water": rng.uniform(120, 220, count),
+            "ash": np.where(rng.random(count) < 0.65, 0.0, rng.uniform(20, 120, count)),
+        }
+    )
+    frame = base.loc[base.index.repeat(3)].reset_index(drop=True)
+    frame["age"] = np.tile([3.0, 7.0, 28.0], count)
+    strength = 0.1 * frame["cement"] - 0.15 * frame["water"] + 8 * np.log(frame["age"]) + 0.02 * frame["ash"]
+    frame["strength"] = strength + rng.normal(0, 1.5, len(frame)) + 20
+    return frame
+
+
+class Noted:
+    """A generator that copies its rows and notes which it was given."""
+
+    seen: ClassVar[list[set[float]]] = []
+
+    def __init__(self, train):
+        self.frame = train.frame[train.modelled]
+        Noted.seen.append(set(self.frame["strength"]))
+
+    def sample(self, count, given=None, seed=0, on_progress=None):
+        return self.frame.sample(count, replace=True, random_state=seed).reset_index(drop=True)
+
+
+def test_one_mix_at_several_ages_is_one_family():
+    table = guessed(mixes())
+    assert conditions(table, "strength") == ["age"]
+    family = groups(table, "strength")
+    assert len(np.unique(family)) == 20
+    assert (family.reshape(20, 3) == family.reshape(20, 3)[:, :1]).all()
+
+
+def test_near_copies_and_equal_formulas_are_families_and_grids_are_not():
+    frame = mixes().drop(columns="age").iloc[::3].reset_index(drop=True)
+    frame = pd.concat([frame, frame.assign(cement=frame["cement"] + 1e-3)], ignore_index=True)
+    family = groups(guessed(frame), "strength")
+    assert (family[:20] == family[20:]).all() and len(np.unique(family)) == 20
+    names = ["LiCoO2", "Li2Co2O4", "LiFePO4", "Li3PO4"] * 5
+    alloys = guessed(pd.DataFrame({"formula": names, "x": np.arange(20.0) ** 1.5, "y": np.arange(20.0)}),
+                     kinds={"formula": "formula"})  # fmt: skip
+    found = groups(alloys, "y")
+    assert found[0] == found[1] != found[2] and len(np.unique(found)) == 3
+    grid = pd.DataFrame([(a, b, c) for a in range(4) for b in range(4) for c in range(4)], columns=list("abc"))
+    assert conditions(guessed(grid.assign(y=grid.sum(1) * 1.1)), "y") == []
+    assert same_formula("Al1 Co1") == same_formula("AlCo") and same_formula("Ca(OH)2") == same_formula("CaO2H2")
+
+
+@given(st.lists(st.integers(0, 15), min_size=8, max_size=60), st.integers(2, 6), st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_folds_cover_all_rows_once_and_part_no_family(labels, count, seed):
+    family = np.unique(labels, return_inverse=True)[1]
+    made = parted(family, count, seed)
+    assert np.array_equal(np.sort(np.concatenate([fold.test for fold in made])), np.arange(len(family)))
+    for fold in made:
+        assert not set(family[fold.train]) & set(family[fold.test])
+        assert len(fold.train) + len(fold.test) == len(family)
+
+
+def test_every_kind_of_split_keeps_families_whole_and_leaves_out_what_it_says():
+    table = guessed(mixes(120))
+    family = groups(table, "strength")
+    for how in HOWS:
+        made = folds(table, "strength", how, 4, 0)
+        assert made, how
+        for fold in made:
+            assert not set(family[fold.train]) & set(family[fold.test])
+    ash = next(fold for fold in folds(table, "strength", "element") if fold.name == "without ash")
+    values = table.frame["ash"].to_numpy()
+    assert (values[ash.test] > 0).all() and (values[ash.train] == 0).all()
+    top = folds(table, "strength", "extrapolation")[0]
+    strength = table.frame["strength"].to_numpy()
+    assert strength[top.test].mean() > strength[top.train].mean() + 3
+    with pytest.raises(UserError):
+        folds(table, "strength", "sideways")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_learners_take_categories_blanks_and_unseen_levels(name):
+    frame = mixes()
+    frame["kind"] = ["a", "b", None] * 20
+    frame.loc[::7, "water"] = np.nan
+    table = guessed(frame)
+    model = learner(name, table, "strength").fit(table.frame, table.frame["strength"].to_numpy())
+    new = table.frame.assign(kind="never seen", ash=np.nan)
+    assert np.isfinite(model.predict(new)).all()
+    assert np.corrcoef(model.predict(table.frame), frame["strength"])[0, 1] > 0.8
+
+
+def test_generators_never_see_a_row_they_are_judged_on():
+    prepared = prepare(guessed(mixes()), "strength")
+    fold = parted(prepared.family, 5, 0)[0]
+    Noted.seen.clear()
+    setting = Setting(("ridge",), {"noted": lambda train, seed: Noted(train)}, keeps=("all",))
+    judge(prepared, fold, setting, 0)
+    hidden = set(prepared.values[fold.test])
+    assert len(Noted.seen) == 4  # three inner folds and the outer one
+    assert all(not seen & hidden for seen in Noted.seen)
+
+
+def test_filters_keep_the_better_half_and_rules_throw_rows_away():
+    prepared = prepare(guessed(mixes()), "strength")
+    train = prepared.table
+
+    class Wild(Noted):
+        def sample(self, count, given=None, seed=0, on_progress=None):
+            made = super().sample(count, seed=seed)
+            far = np.arange(count) % 2 == 0
+            return made.assign(cement=made["cement"] + 5000 * far, strength=made["strength"] + 500 * far)
+
+    maker = Augmenter(train, "strength", {"wild": lambda t, s: Wild(t)}, None, 0)
+    for keep in ("near", "confident"):
+        rows = maker.rows(Recipe("wild", 1.0, keep))
+        assert len(rows) == len(train) and (rows["cement"] < 1000).all(), keep
+    ruled = Augmenter(train, "strength", {"wild": lambda t, s: Wild(t)}, lambda f: (f["cement"] < 1000).to_numpy(), 0)
+    assert (ruled.rows(Recipe("wild", 4.0))["cement"] < 1000).all()
+    assert Recipe.of(Recipe("wild", 4.0, "near").key) == Recipe("wild", 4.0, "near")
+
+    def fails(train, seed):
+        raise UserError("too few rows")
+
+    broken = Augmenter(train, "strength", {"none": fails}, None, 0)
+    assert broken.rows(Recipe("none")) is None and "too few rows" in broken.failed["none"]
+
+
+def test_interval_is_the_corrected_resampled_t():
+    differences, train, test = [0.1, 0.2, 0.0, 0.1, 0.15], [80] * 5, [20] * 5
+    mean, low, high, p = corrected_interval(differences, train, test)
+    error = np.sqrt((1 / 5 + 20 / 80) * np.var(differences, ddof=1))
+    assert mean == pytest.approx(0.11) and high - mean == pytest.approx(2.7764451 * error)
+    assert low < mean < high and 0 < p < 0.5
+    assert corrected_interval([0.3], [8], [2])[3] == 1.0
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+
+
+def _fold(real: float, augmented: float) -> dict:
+    return {"train": 40, "test": 10, "truth": 10.0, "real": {"forest": real, "ridge": 3.0},
+            "augmented": {"forest": augmented, "ridge": 3.0}}  # fmt: skip
+
+
+def test_the_verdict_follows_the_folds():
+    helped = [_fold(4.0 + 0.1 * k, 2.0 + 0.1 * k) for k in (-1, 0, 1)] * 3
+    verdict = decide(helped, ("forest", "ridge"), {"forest": "X", "ridge": "X"}, {}, 50, "y")
+    assert verdict.advice == "augment" and verdict.use and "raises R2 of forest from 0.60 to 0.80" in verdict.sentence
+    weaker = [_fold(5.0 + 0.1 * k, 4.0 + 0.05 * k) for k in (-1, 0, 1)] * 3
+    verdict = decide(weaker, ("forest", "ridge"), {"forest": "X", "ridge": "X"}, {}, 50, "y")
+    assert verdict.advice == "learner" and not verdict.use and "ridge on the real rows alone" in verdict.sentence
+    curve = {"ridge": ([20.0, 40.0], [0.5, 0.6])}
+    none = [_fold(4.0, 4.0 + k) for k in (-1, 0, 1)] * 3
+    verdict = decide(none, ("forest", "ridge"), {}, curve, 40, "y")
+    assert verdict.advice == "measure" and "ten more experiments" in verdict.sentence
+    assert verdict.ten_more == pytest.approx(0.1 / np.log(2) * np.log(1.25))
+    assert ten_more([10.0], [0.2], 10) is None and ten_more([10.0, 20.0], [0.5, 0.4], 20) == 0.0
+    assert gains_of(helped[:1], ["forest"]) == []
+
+
+def test_preparing_says_what_it_leaves_out_and_judges_inequalities_one_sided():
+    frame = mixes().assign(**{"Sample ID": range(60), "strength psi": lambda f: f["strength"] * 145, "empty": np.nan})
+    frame["strength"] = 10 ** (frame["strength"] / 10)
+    frame.loc[0, "strength"] = np.nan
+    table = guessed(frame)
+    below = pd.Series(0, index=table.frame.index)
+    below.iloc[1] = -1
+    prepared = prepare(replace(table, limits={"strength": below}), "strength")
+    told = " ".join(prepared.notes)
+    assert "1 of 60 rows" in told and "Sample ID" in told and "strength psi" in told and "inequalities" in told
+    assert prepared.log and prepared.values.max() < 10
+    assert prepared.misses(np.array([prepared.values[0] - 1]), np.array([0]))[0] == 0.0
+    assert prepared.misses(np.array([prepared.values[0] + 1]), np.array([0]))[0] == pytest.approx(1.0)
+    back = prepared.written(prepared.table.frame)["strength"].to_numpy()
+    assert np.allclose(back, frame["strength"].iloc[1:])
+
+
+def test_targets_that_cannot_be_studied_are_told():
+    frame = mixes().assign(constant=1.5, word=[f"name {k}" for k in range(60)])
+    table = guessed(frame)
+    for target, words in (("constant", "same in all rows"), ("word", "column of numbers"), ("nowhere", "no column")):
+        with pytest.raises(UserError, match=words):
+            prepare(table, target)
+    with pytest.raises(UserError, match="too few"):
+        prepare(table.rows(range(10)), "strength")
+    with pytest.raises(UserError, match="no learner"):
+        augmentation_study(prepare(table, "strength"), learners=("oracle",), minutes=0.01)
+    with pytest.raises(UserError, match="no generator"):
+        augmentation_study(prepare(table, "strength"), generators=("oracle",), minutes=0.01)
+
+
+def test_a_study_is_repeatable_and_goes_on_from_its_folder(tmp_path):
+    prepared = prepare(guessed(mixes()), "strength")
+    options = {
+        "learners": ("ridge",),
+        "generators": ("smote",),
+        "minutes": 1,
+        "repeats": 1,
+        "sizes": (),
+        "splits": (),
+        "ratios": (1.0,),
+        "keeps": ("all",),
+    }
+    first = augmentation_study(prepared, folder=tmp_path, **options)
+    lines = (tmp_path / "folds.jsonl").read_text()
+    again = augmentation_study(prepared, folder=tmp_path, **options)
+    assert (tmp_path / "folds.jsonl").read_text() == lines  # nothing was done twice
+    other = augmentation_study(prepared, **options)
+    assert first.verdict == again.verdict == other.verdict
+    assert len(first.folds) == 5 and first.verdict.gains[0].folds == 5
+
+
+def test_the_command_writes_a_report_and_names_mistakes(tmp_path):
+    from sozai.cli.app import app
+
+    source = tmp_path / "mixes.csv"
+    mixes().to_csv(source, index=False)
+    words = ["augment", str(source), "--target", "strength", "--learner", "ridge", "--generator", "smote", "--minutes",
+             "0.1", "--write", "--json", "--out", str(tmp_path / "run")]  # fmt: skip
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.output[done.output.index("{") :])
+    assert result["verdict"]["sentence"].startswith("Augmentation")
+    rows = pd.read_csv(tmp_path / "run" / "augmented.csv")
+    assert (rows["origin"] == "real").sum() == 60 and rows["origin"].str.startswith("synthetic: smote").sum() >= 30
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "With and without synthetic rows" in page and "How far it carries" in page
+    bad = CliRunner().invoke(
+        app, ["augment", str(source), "--target", "strength", "--minutes", "0", "--out", str(tmp_path)]
+    )
+    assert bad.exit_code == 2 and "minutes" in bad.output
