@@ -231,6 +231,14 @@ def render(
         if not mine:
             continue
         console.print(f"[bold]{words}[/bold] ({len(mine)})")
+        twice = [finding for finding in mine if finding.kind == "duplicate"]
+        if len(twice) > 2:
+            mine = [finding for finding in mine if finding.kind != "duplicate"]
+            rows = ", ".join("=".join(map(str, (each.row, *each.others))) for each in twice[:SHOWN])
+            more = f" and {len(twice) - SHOWN} more sets" if len(twice) > SHOWN else ""
+            console.print(
+                f"  {len(twice)} sets of rows are equal in all columns: {rows}{more}; keep each on one side of a split"
+            )
         for finding in mine[:SHOWN]:
             repair = ""
             if finding.repair is not None:
@@ -253,7 +261,9 @@ def render(
             console.print(f"  {escape(proposal.rule.words())}  [dim]{escape(proposal.sentence)}[/dim]")
         if len(proposals) > 8:
             console.print(f"  ... and {len(proposals) - 8} more")
-    console.print(f"\n{len(changes)} cells are repaired in cleaned.csv, each with its record; the file is untouched.")
+    cells = "1 cell is" if len(changes) == 1 else f"{len(changes)} cells are"
+    where = "repaired in cleaned.csv, each with its record" if files else "evident enough to be repaired by --out"
+    console.print(f"\n{cells} {where}; your file is untouched.")
     for file in files:
         console.print(f"  {escape(str(file))}")
     if not files:

@@ -101,8 +101,8 @@ def check_page(
 
 
 _LEADS = {
-    "value": "Codes for missing values, slips of unit, sign or hand, impossible values, values far outside of all others.",
-    "descriptors": "Exchanged columns, broken rules and sums, values that do not fit what the row's other columns tell.",
+    "value": "Codes for missing values, slips of unit, sign or hand, impossible values, values far from all others.",
+    "descriptors": "Exchanged columns, broken rules and sums, values that do not fit the rest of their row.",
     "sample": "Rows that stand twice, rows that contradict each other, rows that stand alone.",
 }
 
@@ -217,11 +217,11 @@ def _rules(proposals: Sequence[Proposal]) -> Markup:
 def _method(examined: Examination) -> Markup:
     share = f" It takes about {examined.judged.share:.0%} of the rows for wrong." if examined.judged else ""
     words = (
-        "Each number is compared with those of rows that are alike in all other columns, and explanations (another unit, "
-        "a slip of the hand, two columns exchanged) are tried on the whole row. How much evidence makes an error is "
-        "learnt on copies of this very table with errors planted in it. The confidence is the share of such findings "
-        f"that were planted errors there; from {THRESHOLD:.0%} on a finding is told.{share} A finding is a reason to look "
-        "into the laboratory book, no proof: a true discovery also looks unlike everything before it."
+        "Each number is compared with those of rows that are alike in all other columns, and explanations (another "
+        "unit, a slip of the hand, two columns exchanged) are tried on the whole row. How much evidence makes an error "
+        "is learnt on copies of this very table with errors planted in it. The confidence is the share of such findings "
+        f"that were planted errors there; from {THRESHOLD:.0%} on a finding is told.{share} A finding is a reason "
+        "to look into the laboratory book, no proof: a true discovery also looks unlike everything before it."
     )
     parts = [paragraph(words)]
     if examined.notes:

@@ -143,7 +143,7 @@ def _placed(measured: Evidence, some: np.ndarray, n: int) -> Evidence:
 def _classified(
     lesson: tuple[np.ndarray, np.ndarray, np.ndarray], weights: np.ndarray, measured: Evidence, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Odds of an error of the measured cells and of the planted ones, by boosted trees that rise in what speaks for one.
+    """Odds of an error of the measured cells and of the planted ones, by boosted trees.
 
     The trees that judge a row have not learnt on it: there it was taken for right.
     """

@@ -84,7 +84,7 @@ def evidence(
         on_progress: see ``Conditionals``.
     """
     density = Conditionals(numbers, seed, trees, reference, on_progress)
-    raw, codes, scaled = numbers.raw, numbers.codes, numbers.scaled
+    raw, codes = numbers.raw, numbers.codes
     n, d = raw.shape
     surprise, expected, spread = np.zeros((n, d)), np.full((n, d), np.nan), np.full((n, d), np.nan)
     own = np.arange(n)

@@ -18,8 +18,8 @@ from sozai.knowledge.tables.quality.finding import Finding
 from sozai.knowledge.tables.quality.numbers import Numbers
 from sozai.knowledge.tables.quality.samples import alone, repeated, second_opinions
 from sozai.knowledge.tables.quality.values import single_values, spellings
-from sozai.knowledge.tables.rule import Rule
 from sozai.knowledge.tables.rule import Finding as Broken
+from sozai.knowledge.tables.rule import Rule
 from sozai.knowledge.tables.ruleset import TableRules
 from sozai.knowledge.tables.schema import NAMES, NUMBERS, TableLike
 
@@ -151,7 +151,7 @@ def _of_cells(judged: Judged, numbers: Numbers, index: pd.Index, target: str, se
     for at in doubtful:
         if at in done:
             continue
-        row, column = map(int, cells[at])
+        row = int(cells[at, 0])
         each = dict(zip(FEATURES, features[at], strict=True))
         partner = judged.measured.explanations[at].swap
         best = max(each["slip_row"], each["usual_row"] - 1.0)
@@ -203,15 +203,16 @@ def _single(
     like = f"rows like it have {low:.4g} to {high:.4g}"
     words = f"{name} is {value:.6g}; {range_ + ', and ' if alone else ''}{like}"
     if opinion is not None and np.isfinite(opinion).all():
-        words += f"; three learners that have not seen the row expect {', '.join(f'{each:.4g}' for each in np.sort(opinion))}"
+        told = ", ".join(f"{value:.4g}" for value in np.sort(opinion))
+        words += f"; three learners that have not seen the row expect {told}"
     common = int(index[row])
     if target == name and each["twin"] > 0.7 and each["slip_row"] < each["usual_row"] + 6:
         twins = _twins(numbers, row, column)
         theirs = ", ".join(f"{numbers.raw[twin, column]:.6g}" for twin in twins[:4])
         labels = tuple(int(index[twin]) for twin in twins)
         why = (
-            f"{name} is {value:.6g}, but {theirs} in row {', '.join(map(str, labels[:4]))}, which is equal in all else; "
-            f"{like}"
+            f"{name} is {value:.6g}, but {theirs} in row {', '.join(map(str, labels[:4]))}, "
+            f"which is equal in all else; {like}"
         )
         return Finding(common, (name,), "sample", "contradiction", why, round(chance, 3), (value,), others=labels)
     slip = explanation.slip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 FACTORS: tuple[tuple[float, str], ...] = (
     (10.0, "ten times too large"),
@@ -78,7 +79,7 @@ def _typos(value: float) -> list[Slip]:
         if new and new != text and new.strip(".") and new not in seen:
             seen[new] = (words, cost)
 
-    for one, two in zip(places, places[1:], strict=False):
+    for one, two in pairwise(places):
         if text[one] != text[two]:
             swapped = list(text)
             swapped[one], swapped[two] = text[two], text[one]

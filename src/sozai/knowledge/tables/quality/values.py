@@ -59,7 +59,7 @@ def _codes(index: pd.Index, name: str, values: np.ndarray, known: np.ndarray) ->
             for place in at
         ]  # fmt: skip
     zeros = np.flatnonzero(values == 0)
-    others = known[known != 0]
+    others = np.setdiff1d(known[known != 0], [each.found[0] for each in found])
     if 0 < len(zeros) <= FEW * len(known) and len(others) and others.min() > 0.2 * np.median(others) > 0:
         why = (
             f"0 stands in {len(zeros)} of {len(known)} rows, and all other values are {others.min():.4g} or more: "
