@@ -182,9 +182,8 @@ def summary(result: dict[str, Any], out: Path, console: Console) -> None:
         console.print(f"[dim]{escape(where + note['what'])}[/dim]")
     console.print(f"\n{result['seconds']:.0f} s. Report: [bold]{escape(str(out / 'report.html'))}[/bold]")
     if result["proposals"]:
-        console.print(
-            f"Results go into [bold]{escape(str(out / 'proposed.csv'))}[/bold]; then: sozai design --resume {escape(shlex.quote(str(out)))}"
-        )
+        again = f"sozai design --resume {shlex.quote(str(out))}"
+        console.print(f"Results go into [bold]{escape(str(out / 'proposed.csv'))}[/bold]; then: {escape(again)}")
 
 
 def _pairs(texts: list[str] | None, option: str, example: str) -> dict[str, str]:
@@ -198,9 +197,8 @@ def _pairs(texts: list[str] | None, option: str, example: str) -> dict[str, str]
 
 
 def _settings(inputs: dict[str, Any]) -> str:
-    return ", ".join(
-        f"{k} {_number(v) if isinstance(v, float) else v}" for k, v in inputs.items() if v not in (0.0, None)
-    )
+    used = {name: value for name, value in inputs.items() if value not in (0.0, None)}
+    return ", ".join(f"{name} {_number(v) if isinstance(v, float) else v}" for name, v in used.items())
 
 
 def _interval(value: dict[str, float]) -> str:

@@ -86,9 +86,9 @@ def _candidates(result: Mapping[str, Any]) -> page.Section:
     rows = result["candidates"]
     inside = sum(row["inside"] for row in rows)
     lead = (
-        f"Best first, apart from one another; {inside} of {len(rows)} are like the measured rows. Intervals are to hold "
-        f"the measured value in {result['level']:.0%} of cases. The order goes by the worse end of the 50% interval, "
-        "so that what is merely uncertain does not come first."
+        f"Best first, apart from one another; {inside} of {len(rows)} are like the measured rows. Intervals are to "
+        f"hold the measured value in {result['level']:.0%} of cases. The order goes by the worse end of the 50% "
+        "interval, so that what is merely uncertain does not come first."
     )
     return page.Section("Candidates", lead, _rows(result, rows[:SHOWN], len(rows) - SHOWN))
 

@@ -141,6 +141,7 @@ def lawful_rows(problem: Problem, rules: TableRules) -> pd.DataFrame:
     Raises:
         UserError: no row can: the conditions contradict each other, the rules, or all that was measured.
     """
+    rules.require_possible("--given and rules")
     frame = problem.inputs.frame
     good = rules.obeyed(frame)
     if good.any():

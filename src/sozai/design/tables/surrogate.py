@@ -179,13 +179,14 @@ def averaged(points: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.nda
     return unique, np.bincount(place, values[known]) / np.bincount(place)
 
 
-def fit_process(points: np.ndarray, values: np.ndarray, start: Any = None) -> Any:
+def fit_process(points: np.ndarray, values: np.ndarray, start: Any = None, steps: int = 60) -> Any:
     """A Gaussian process with one length scale a dimension, in BoTorch's standard form (Hvarfner et al. 2402.02229).
 
     Args:
         points: (rows, size), about 0 .. 1.
         values: (rows,), of mean 0 and variance 1.
         start: a process fitted before, whose length scales the search begins with.
+        steps: of the search (L-BFGS) at most.
     """
     import torch
     from botorch import settings
@@ -198,7 +199,9 @@ def fit_process(points: np.ndarray, values: np.ndarray, start: Any = None) -> An
         model = SingleTaskGP(x, y, outcome_transform=None)
     if start is not None:
         model.load_state_dict(start.state_dict())
-    fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model), optimizer_kwargs={"options": {"maxiter": 60}})
+    fit_gpytorch_mll(
+        ExactMarginalLogLikelihood(model.likelihood, model), optimizer_kwargs={"options": {"maxiter": steps}}
+    )
     return model.eval()
 
 
@@ -226,7 +229,7 @@ def held_out(model: Any, points: np.ndarray, values: np.ndarray, folds: int = 5)
     mean, variance = np.empty(len(points)), np.empty(len(points))
     for each in range(folds):
         out = fold == each
-        one = fit_process(points[~out], values[~out], model)
+        one = fit_process(points[~out], values[~out], model, steps=12)
         with torch.no_grad():
             posterior = one.posterior(torch.as_tensor(points[out], dtype=torch.double))
             mean[out], variance[out] = posterior.mean[:, 0].numpy(), posterior.variance[:, 0].numpy()
