@@ -45,6 +45,8 @@ _CELL = re.compile(
     r"\s*(?P<unit>[^\s\d+\-.,()<>=^\"][^<>=\"]{0,23})?",
     re.IGNORECASE,
 )
+_POWER = re.compile(r"10(?:\^[({]?|)([+-]?\d+)[)}]?")
+_SPLIT = re.compile(rf"([+-]?{_MANTISSA})(?:[eEdD]|\s*[x×·*]\s*10\s*(?:\^|\*\*)?\s*[({{]?)?([+-]?\d+)?[)}}]?")
 _WHOLE = re.compile(r"[+-]?\d{1,3}(?:[,.' ]?\d{3})*|[+-]?\d+")
 _COMMAS = re.compile(r"[^\d.,]*([+-]?[\d.,' ]*\d[\d.,' ]*)")
 
@@ -101,30 +103,34 @@ def numbers_of(cells: Sequence[Any] | np.ndarray, decimal: Decimal = ".", groupe
         finite = np.isfinite(cells)
         words = {"infinite": int(np.isinf(cells).sum())} if np.isinf(cells).any() else {}
         return Numbers(np.where(finite, cells, np.nan), ~finite, words=words)
-    return (_plain(cells) if decimal == "." else None) or _careful(cells, decimal, grouped)
+    return _plain(cells, decimal) or _careful(cells, decimal, grouped)
 
 
-def _plain(cells: Sequence[Any]) -> Numbers | None:
+def _plain(cells: Sequence[Any], decimal: Decimal) -> Numbers | None:
     """The quick way, for numbers as programs write them, and blanks; ``None`` when there is anything else."""
-    texts = [cell for cell in cells if isinstance(cell, str)]
+    texts = [cell for cell in cells if cell.__class__ is str]
     joined = "".join(texts)
     if "_" in joined or not joined.isascii():
         return None
+    if decimal == ",":
+        if "." in joined:
+            return None  # of which it is to be told what the points are
+        cells = [cell.replace(",", ".") if cell.__class__ is str else cell for cell in cells]
+    blanks = len(cells) - len(texts) > 0 or "" in texts
     try:
-        blanks = [cell is None or cell == "" for cell in cells]
-        values = np.array([float(cell) if not blank else math.nan for cell, blank in zip(cells, blanks, strict=True)])
+        if blanks:
+            values = np.array([float(cell) if cell is not None and cell != "" else math.nan for cell in cells])
+        else:
+            values = np.array(list(map(float, cells)))
     except ValueError:
         return None
-    missing = np.array(blanks, bool)
+    missing = np.array([cell is None or cell == "" for cell in cells]) if blanks else np.zeros(len(cells), bool)
     if not np.isfinite(values[~missing]).all():
         return None  # the words nan and inf
-    points = "." in joined or "e" in joined or "E" in joined
-    return Numbers(values, missing, points=points or _fractions(cells, texts, values, missing))
-
-
-def _fractions(cells: Sequence[Any], texts: list[str], values: np.ndarray, missing: np.ndarray) -> bool:
-    """Whether cells that came as numbers (Excel) are not all whole."""
-    return len(texts) < len(cells) and bool((values[~missing] % 1 != 0).any())
+    points = "." in joined or "," in joined or "e" in joined or "E" in joined
+    if len(texts) < len(cells):  # cells that came as numbers, from Excel
+        points = points or bool((values[~missing] % 1 != 0).any())
+    return Numbers(values, missing, points=points)
 
 
 def _careful(cells: Sequence[Any], decimal: Decimal, grouped: bool) -> Numbers:
@@ -193,12 +199,9 @@ def read_cell(text: str, decimal: Decimal = ".", grouped: bool = True) -> Readin
 
 def _value(text: str, decimal: Decimal, grouped: bool) -> float | None:
     text = text.translate(_SUPERSCRIPTS) if not text.isascii() else text
-    power = re.fullmatch(r"10(?:\^[({]?|)([+-]?\d+)[)}]?", text) if "^" in text or not text.isdigit() else None
-    if power and text.startswith(("10^", "10-", "10+")):
+    if text.startswith(("10^", "10-", "10+")) and (power := _POWER.fullmatch(text)):
         return _finite(f"1e{power[1]}")
-    split = re.fullmatch(
-        rf"([+-]?{_MANTISSA})(?:[eEdD]|\s*[x×·*]\s*10\s*(?:\^|\*\*)?\s*[({{]?)?([+-]?\d+)?[)}}]?", text
-    )
+    split = _SPLIT.fullmatch(text)
     if split is None or (split[2] is None and not text.endswith(split[1])):
         return None
     mantissa, exponent = split[1].replace(" ", "").replace("'", ""), split[2] or "0"
@@ -225,6 +228,9 @@ def _finite(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
+_ENOUGH = 300
+
+
 class Marks(NamedTuple):
     """What a column's cells prove about commas and points: each may be a decimal mark or part thousands."""
 
@@ -237,7 +243,13 @@ class Marks(NamedTuple):
 def marks_of(cells: Sequence[Any]) -> Marks:
     """What the cells of one column prove about decimal marks; all false for text and for plain whole numbers."""
     comma_decimal = comma_thousands = point_decimal = unclear = False
-    for text in {cell for cell in cells if isinstance(cell, str) and ("," in cell or "." in cell)}:
+    seen: set[str] = set()
+    for text in cells:
+        if not isinstance(text, str) or text in seen or not ("," in text or "." in text):
+            continue
+        seen.add(text)
+        if len(seen) > _ENOUGH and (comma_decimal or comma_thousands or point_decimal):
+            break  # what hundreds of cells prove the others need not
         found = _CELL.fullmatch(text.translate(_SPACES).strip().lstrip("'"))
         if found is None or not (digits := _COMMAS.match(found["number"])):
             continue

@@ -6,9 +6,9 @@ A cell is text, a number (Excel, parquet) or ``None`` for a blank.
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice, pairwise, zip_longest
 from pathlib import Path
@@ -56,6 +56,8 @@ def grid_of_text(text: str, where: str, delimiter: str = "") -> Grid:
     Raises:
         UserError: no rows, a quotation mark that is never closed, rows longer than the heading.
     """
+    if "\r" in text and "\n" not in text:
+        text = _line_ends(text)
     named = re.match(r"sep=([,;\t|])\r?\n", text)  # a line that Excel writes for itself
     if named:
         delimiter = named[1]
@@ -94,7 +96,7 @@ def _numbers_in(row: list[str]) -> bool:
 
 def _cut_by_spaces(text: str) -> bool:
     """Whether the rows are numbers in columns set with spaces."""
-    lines = [line.split() for line in islice(io.StringIO(text), _SNIFFED_ROWS) if line.strip()]
+    lines = [line.split() for line in islice(_lines(text), _SNIFFED_ROWS) if line.strip()]
     if len(lines) < 3 or len(lines[0]) < 2 or any(len(line) != len(lines[0]) for line in lines):
         return False
     cells = [cell for line in lines[1:] for cell in line]
@@ -102,7 +104,20 @@ def _cut_by_spaces(text: str) -> bool:
 
 
 def _reader(text: str, delimiter: str, strict: bool) -> Any:
-    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict)
+    return csv.reader(_lines(text), delimiter=delimiter, strict=strict)
+
+
+def _line_ends(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Lines with their ends; io.StringIO would hold four bytes a letter."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start) + 1 or len(text)
+        yield text[start:end]
+        start = end
 
 
 def _rows(text: str, delimiter: str, where: str) -> list[list[str]]:
@@ -119,8 +134,8 @@ def _rows(text: str, delimiter: str, where: str) -> list[list[str]]:
                 if widest > MOST_COLUMNS:
                     _too_wide(widest, where)
     except csv.Error as error:
-        if "new-line" in str(error):
-            return _rows(text.replace("\r\n", "\n").replace("\r", "\n"), delimiter, where)
+        if re.search("\r(?!\n)", text):
+            return _rows(_line_ends(text), delimiter, where)
         if "field larger" in str(error) or "unexpected end" in str(error):
             raise UserError(
                 "a quotation mark is opened in this row or the next and never closed",

@@ -67,6 +67,7 @@ def read_grid(path: Path, sheet: str | None = None) -> Grid:
     if file_name(path).lower().endswith((".parquet", ".xlsx", ".xlsm")):
         raise UserError("the content is not what the file's name says", where, "export the file again")
     text, encoding = decode(content, where)
+    del content
     start = text[:2000].lstrip().lower()
     if start.startswith(("<!doctype", "<html", "<?xml", "<table", "<head", "<body")) or "<html" in start:
         raise UserError("this is a web page (or XML), not a table", where, "open it and save the table as CSV")
