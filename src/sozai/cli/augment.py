@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "sozai augment uhpc.csv --target CS --minutes 10 --out run/",
-    "sozai augment concrete.csv --target Strength --learner forest --generator gp-labelled --out run/concrete",
+    "sozai augment concrete.csv --target Strength --learner forest --generator smote --out run/concrete",
     "sozai augment alloys.csv --target 'PROPERTY: HV' --drop 'PROPERTY: YS (MPa)' --out run/hardness",
 )
 AUGMENTED = "augmented.csv"
@@ -37,7 +37,11 @@ def augment(
     ] = None,
     generator: Annotated[
         list[str] | None,
-        typer.Option("--generator", "--generators", help="Names as of 'sozai generate --table'; may be repeated."),
+        typer.Option(
+            "--generator",
+            "--generators",
+            help="taught-mixture, or a name as of 'sozai generate --table'; may be repeated.",
+        ),
     ] = None,
     rules: Annotated[Path | None, typer.Option(help="Rule file (YAML) that each synthetic row obeys.")] = None,
     write: Annotated[

@@ -26,11 +26,16 @@ from sozai.evaluation.tables.splits import HOWS, Fold, folds, parted
 from sozai.evaluation.tables.verdict import Augmentation, decide
 from sozai.files import plain
 from sozai.generators.base import Progress
+from sozai.generators.tables.base import TableGenerator
 from sozai.knowledge.tables.ruleset import TableRules
 from sozai.materials.tables.table import Table
 
-GENERATORS = ("gp-labelled", "trees", "smote")
-"""Compared where none are named: one that helped every learner we measured, and two that are quick and common."""
+TAUGHT = "taught-mixture"
+"""A mixture of normals for the features, labelled by the mean of three learners (see ``relabelled``)."""
+TEACHERS = ("gaussian-process", "boosting", "forest")
+GENERATORS = (TAUGHT, "gp-labelled", "smote")
+"""Compared where none are named. On three tables other than those of the benchmark, 50 and 100 rows, two seeds, the
+first raised R2 of boosting by 0.046 on average (worst -0.018) and of a forest by 0.010 (worst -0.061)."""
 OUTER, REPEATS, CURVE = 5, 6, (1 / 3, 2 / 3)
 SPLITS_EACH = 3
 """Splits of each harder kind, at most."""
@@ -206,15 +211,21 @@ def generator_fit(name: str, prepared: Prepared, rules: TableRules | None) -> Fi
 
     Rules about a target that is studied as its logarithm are left to ``Setting.obeys``, which sees the number itself.
     """
+    from sozai.evaluation.tables.relabelled import Relabelled
     from sozai.generators.tables import table_generator
 
-    table_generator(name, audit=False)  # no such generator: now, not in the first fold
+    def made() -> TableGenerator:
+        if name == TAUGHT:
+            return Relabelled(table_generator("gmm", audit=False), TEACHERS)
+        return table_generator(name, audit=False)
+
+    made()  # no such generator: now, not in the first fold
     kept = rules
     if rules is not None and prepared.log:
         kept = TableRules(rule for rule in rules.rules if prepared.target not in getattr(rule, "columns", ()))
 
-    def fit(train: Table, seed: int):  # type: ignore[no-untyped-def]
-        return table_generator(name, audit=False).fit(train, rules=kept, target=prepared.target, seed=seed)
+    def fit(train: Table, seed: int) -> TableGenerator:
+        return made().fit(train, rules=kept, target=prepared.target, seed=seed)
 
     return fit
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from sklearn.pipeline import Pipeline
 
 from sozai.errors import UserError
 from sozai.evaluation.tables.learners import learner
@@ -145,7 +146,7 @@ def _doubts(train: Table, made: pd.DataFrame, target: str, seed: int) -> np.ndar
     return np.abs(label - guesses[0]) + np.abs(label - guesses[1]) + np.abs(guesses[0] - guesses[1])
 
 
-def learned(name: str, train: Table, target: str, extra: pd.DataFrame | None, seed: int):  # type: ignore[no-untyped-def]
+def learned(name: str, train: Table, target: str, extra: pd.DataFrame | None, seed: int) -> Pipeline:
     """A learner fitted on training rows, and on synthetic ones if given."""
     frame = train.frame[train.modelled]
     if extra is not None:
