@@ -1,7 +1,7 @@
 """Units of measurement: read from headings and cells, and converted, by pint.
 
 A heading's unit is believed only when it is one that laboratories use (``LABORATORY``): "w/c" is no division by the
-speed of light, and "(Total)" no unit.
+speed of light, and "(Total)" no unit. Where pint is not installed no unit is believed, and headings stay whole.
 """
 
 from __future__ import annotations
@@ -126,11 +126,10 @@ def heading_of(text: str) -> Heading:
             return Heading(text)
         unit = believed(unit_text, name) if found["name"] is None or unit_text not in ("c", "C") else ""
         return Heading(name, unit) if unit else Heading(text)
-    for pattern in (_COMMA, _UNDERSCORE):
-        found = pattern.match(text)
-        if found and (pattern is _COMMA or len(found["unit"]) > 1 or found["unit"] in "KC%°Å"):
+    for found in (_COMMA.match(text), _UNDERSCORE.match(text)):
+        if found and (found.re is _COMMA or _sure(found["unit"])):
             unit = believed(found["unit"], found["name"])
-            if unit and (pattern is _COMMA or _sure(found["unit"])):
+            if unit:
                 return Heading(found["name"], unit)
     if text.endswith("%") and len(text) > 1:
         words = re.match(r"^(?P<name>.*\S)\s+(?P<unit>(?:wt|at|mol|vol|mass|weight|atomic)?\.?[ -]?%)$", text)
@@ -193,6 +192,8 @@ def unit_of(text: str, column: str) -> str:
         return ""
     try:
         return believed(text, column) or spelled(registry().parse_units(_written(text)))
+    except ModuleNotFoundError:
+        raise
     except Exception as error:  # see ``believed``
         raise UserError(
             f"'{text}' is no unit", f"column '{column}'", "write it like MPa, g/cm^3, S/cm, degC, wt%, h"
