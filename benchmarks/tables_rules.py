@@ -32,7 +32,8 @@ from sozai.knowledge.tables.sums import Sum
 from sozai.materials.tables.table import Column, Group, Table
 
 COUNT = 100_000
-OURS = ("trees", "gaussian-copula", "gmm", "smote", "tvae")
+OURS = ("trees", "gaussian-copula", "smote", "tvae")
+GLASS = ("gaussian-copula", "gmm", "smote", "trees")
 PEERS = ("CTGAN", "TVAE")
 MIX = ["Cement", "Slag", "Ash", "Water", "Superplasticizer"]
 RULES: tuple[tuple[str, Any], ...] = (
@@ -203,8 +204,8 @@ def glasses(table: Table, options: Any, peers: Sequence[str], cache: common.Cach
     (closure,) = [rule for rule in rules.rules if isinstance(rule, Sum)]
     real = int((closure.amounts(table.frame) > 0).sum())
     body = []
-    for name in (*peers, "tvae", "gaussian-copula", "gmm", "smote", "trees"):
-        ours = name in OURS
+    for name in (*peers, *GLASS):
+        ours = name in GLASS
         rows = []
         for seed in range(options.seeds):
             key = f"glass {name} {seed}"

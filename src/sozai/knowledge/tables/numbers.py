@@ -117,7 +117,7 @@ class Numbers:
         for rule in self.derived:
             fresh = rule.computed(out)
             old = out[rule.column].to_numpy(float)
-            missed = rule.amounts(out) > 0
+            missed = np.abs(fresh - old) > max(rule.tolerance / 2, 1e-9) * np.abs(fresh)
             out[rule.column] = np.where((missed | np.isnan(old)) & np.isfinite(fresh), fresh, old)
         return out
 

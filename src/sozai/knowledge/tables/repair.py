@@ -20,7 +20,7 @@ from sozai.knowledge.tables.columns import Combinations, texts_of
 from sozai.knowledge.tables.numbers import Numbers
 from sozai.knowledge.tables.rule import Rule
 from sozai.knowledge.tables.sums import Derived, Sum
-from sozai.knowledge.tables.trends import Duplicates, Monotone
+from sozai.knowledge.tables.trends import Duplicates, Monotone, six_digits
 
 MOST_CHOICES = 32
 """Choices of alternatives that are tried for rows that break the same rules."""
@@ -38,7 +38,7 @@ def repaired(
         scales: by column, the change that counts as one.
     """
     row_rules = [rule for rule in rules if rule.level == "row"]
-    good = obeyed(row_rules, frame)
+    good = holds(row_rules, frame)
     bad = np.flatnonzero(~good)
     if len(bad):
         mender = _Mender(row_rules, frame, fixed, scales)
@@ -53,7 +53,7 @@ def repaired(
             if len(missed):
                 values = rule.computed(frame.iloc[missed])
                 frame = _replaced(frame, missed, pd.DataFrame({rule.column: values}))
-    return frame, obeyed(rules, frame)
+    return frame, holds(rules, frame)
 
 
 def obeyed(rules: Iterable[Rule], frame: pd.DataFrame) -> np.ndarray:
@@ -62,6 +62,20 @@ def obeyed(rules: Iterable[Rule], frame: pd.DataFrame) -> np.ndarray:
     for rule in rules:
         good &= ~(rule.amounts(frame) > 0)
     return good
+
+
+def holds(rules: Sequence[Rule], frame: pd.DataFrame) -> np.ndarray:
+    """Rows that break none of the rules and still will not when printed with six digits and read again, (rows,).
+
+    Without the latter, rows that only obey within a rule's tolerance would sometimes come to break it on paper.
+    """
+    good = obeyed(rules, frame)
+    short = frame.copy(deep=False)
+    for name in frame.columns:
+        if frame[name].dtype.kind == "f":
+            values = frame[name].to_numpy()
+            short[name] = np.where(values == np.rint(values), values, six_digits(values))
+    return good & obeyed(rules, short)
 
 
 def derived_in_order(rules: Iterable[Rule], fixed: frozenset[str]) -> list[Derived]:
@@ -143,7 +157,7 @@ class _Mender:
                 part = np.concatenate(parts)
                 tried = self._tried(start.iloc[part].reset_index(drop=True), choice, kept[part], loose)
                 far = self._distance(frame.iloc[part], tried)
-                better = (far < best[part]) & obeyed(self.rules, tried)
+                better = (far < best[part]) & holds(self.rules, tried)
                 if better.any():
                     best[part[better]] = far[better]
                     made = _replaced(made, part[better], tried[better])

@@ -311,7 +311,7 @@ def groups_of(frame: pd.DataFrame, given: Sequence[str], apart: Sequence[str]) -
     for name in names:
         column = frame[name]
         if column.dtype.kind in "fiub":
-            values = _six_digits(column.to_numpy(float))
+            values = six_digits(column.to_numpy(float))
         else:
             values = texts_of(frame, [name])[name].to_numpy()
         own, unique = pd.factorize(values, use_na_sentinel=False)
@@ -319,11 +319,12 @@ def groups_of(frame: pd.DataFrame, given: Sequence[str], apart: Sequence[str]) -
     return codes
 
 
-def _six_digits(values: np.ndarray) -> np.ndarray:
+def six_digits(values: np.ndarray) -> np.ndarray:
+    """Numbers as they are after printing with six digits; what is not finite stays."""
     with np.errstate(all="ignore"):
         size = 10.0 ** (np.floor(np.log10(np.abs(values))) - 5)
         made = np.rint(values / size) * size
-    return np.where((values == 0) | ~np.isfinite(made), values, np.round(made, 12))
+    return np.where((values == 0) | ~np.isfinite(made), values, made)
 
 
 def _extremes(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series, np.ndarray]:
