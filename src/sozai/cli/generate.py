@@ -1,4 +1,4 @@
-"""``sozai generate``: samples of one generator, unscreened."""
+"""``sozai generate``: samples of one generator, unscreened; or rows like those of a table."""
 
 from __future__ import annotations
 
@@ -13,13 +13,23 @@ from sozai.cli.frame import AsJson, emit, progress
 EXAMPLES = (
     "sozai generate wyckoff-gpt --count 100 --out run/samples",
     "sozai generate substitution --elements Mg,Mn,O --count 50 --out run/samples",
+    "sozai generate --table concrete.csv --target Strength --given 'Strength >= 60' --count 500 --out run/rows",
     "sozai generate run/ddpm --given Strength=60 --count 500 --set steps=20 --out run/new",
 )
 
 
 def generate(
-    name: Annotated[str, typer.Argument(help="wyckoff-gpt, substitution, random, or the folder of a 'sozai train'.")],
     out: Annotated[Path, typer.Option(help="Folder for the samples.")],
+    name: Annotated[
+        str, typer.Argument(help="wyckoff-gpt, substitution, random, or the folder of a generator; not with --table.")
+    ] = "",
+    table: Annotated[Path | None, typer.Option(help="A table (CSV, Excel, parquet): more rows like its own.")] = None,
+    target: Annotated[str | None, typer.Option(help="With --table: the column that is to be predicted.")] = None,
+    rules: Annotated[Path | None, typer.Option(help="With --table: rule file (YAML) that each row obeys.")] = None,
+    method: Annotated[str, typer.Option(help="With --table: a generator's name; auto tries them.")] = "auto",
+    minutes: Annotated[float, typer.Option(help="With --table: time to try and fit in.")] = 2.0,
+    schema: Annotated[Path | None, typer.Option(help="With --table: YAML that says what the columns are.")] = None,
+    missing: Annotated[str, typer.Option(help="With --table: keep blanks as they occur, or fill them.")] = "keep",
     elements: wishes.Elements = None,
     allow: wishes.Allow = None,
     require: wishes.Require = None,
@@ -35,7 +45,7 @@ def generate(
     bulk_modulus: wishes.BulkModulus = None,
     count: Annotated[int, typer.Option(help="How many.")] = 100,
     given: Annotated[
-        list[str] | None, typer.Option(help="For a trained system: CONDITION=VALUE; may be repeated.")
+        list[str] | None, typer.Option(help="For a trained system CONDITION=VALUE, for tables a condition; repeatable.")
     ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="For a trained system: a sampling option, NAME=VALUE.")
@@ -51,6 +61,9 @@ def generate(
 ) -> None:
     """Draw from one generator: crystals, neither relaxed nor screened, or what a system was trained on.
 
+    With [bold]--table[/bold]: rows like those of a table, which obey its rules and the conditions under
+    [bold]--given[/bold], by the generator that does best on rows held out.
+
     For a verified crystal use [bold]sozai design[/bold]; this is for those who compare generators.
     """
     from sozai.errors import UserError
@@ -62,6 +75,25 @@ def generate(
 
     if count < 1:
         raise UserError(f"{count} samples cannot be generated", "--count", "give a number of 1 or more")
+    if table is not None:
+        if name:
+            raise UserError(f"both a generator, '{name}', and a table are named", "--table", "give one of them")
+        from sozai.cli.generate_table import generate_table
+
+        generate_table(
+            table, out, count, target=target, given=given or [], rules=rules, method=method, minutes=minutes,
+            schema=schema, missing=missing, seed=seed, as_json=as_json,
+        )  # fmt: skip
+        return
+    if not name:
+        raise UserError(
+            "no generator is named", "generator", f"give one of {', '.join(CRYSTALS)}, a folder, or --table"
+        )
+    if name not in CRYSTALS and (Path(name) / "rows.safetensors").exists():
+        from sozai.cli.generate_table import generate_from
+
+        generate_from(Path(name), out, count, given or [], seed, as_json)
+        return
     if name not in CRYSTALS and Path(name).is_dir():
         _generate_system(Path(name), out, count, given or [], set_ or [], (translate, domain, size), seed, as_json)
         return

@@ -32,6 +32,7 @@ def choose(
     seed: int = 0,
     on_progress: Progress | None = None,
     names: Sequence[str] = CANDIDATES,
+    **settings: Any,
 ) -> tuple[TableGenerator, list[dict[str, Any]]]:
     """The best generator for a table, fitted to all its rows, and what was tried.
 
@@ -49,6 +50,7 @@ def choose(
         seed: same seed, same folds.
         on_progress: called with (done, total, note).
         names: candidates.
+        settings: of every candidate, such as ``missing="fill"``.
 
     Returns:
         The fitted generator, and a dictionary for each candidate: ``name``, ``score`` (``None`` where it was not tried
@@ -73,7 +75,7 @@ def choose(
         tell(place, len(names), f"trying {name}")
         allowance = left / FOLDS if name in CLASSICAL else min(left / FOLDS, 0.12 * budget)
         started = time.monotonic()
-        tried.append(_trial(name, some, splits, rules, target, seed, max(allowance, 1.0)))
+        tried.append(_trial(name, some, splits, rules, target, seed, max(allowance, 1.0), settings))
         longest = max(longest, time.monotonic() - started)
     scored = sorted((each for each in tried if each["score"] is not None), key=lambda each: -each["score"])
     if not scored:
@@ -81,7 +83,7 @@ def choose(
     best = scored[0]["name"]
     tell(len(names), len(names), f"fitting {best} to all rows")
     left = max(budget - (time.monotonic() - begun), 5.0)
-    made = table_generator(best).fit(table, rules=rules, target=target, seed=seed, max_time=left)
+    made = table_generator(best, **settings).fit(table, rules=rules, target=target, seed=seed, max_time=left)
     return made, [*scored, *(each for each in tried if each["score"] is None)]
 
 
@@ -102,6 +104,7 @@ def _trial(
     target: str | None,
     seed: int,
     allowance: float,
+    settings: dict[str, Any],
 ) -> dict[str, Any]:
     """One candidate on all folds."""
     from sozai.evaluation.tables import metrics  # it knows tables only, not us
@@ -113,7 +116,7 @@ def _trial(
         for train, test in splits:
             part, held = table.rows(train), table.rows(test)
             started = time.process_time()
-            made = table_generator(name, audit=False).fit(
+            made = table_generator(name, audit=False, **settings).fit(
                 part, rules=rules, target=target, seed=seed, max_time=allowance
             )
             spent += time.process_time() - started

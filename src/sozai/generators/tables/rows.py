@@ -132,6 +132,11 @@ class RowGenerator(TableGenerator):
         wish = Wish(list(given or []), table, self.rules)
         return drawn(self, count, wish, np.random.default_rng(seed), on_progress)
 
+    @property
+    def known(self) -> Table:
+        """What the columns are, over the rows that were learned or, once loaded, the values that were seen."""
+        return self._fitted()
+
     def close(self, frame: pd.DataFrame, generator: np.random.Generator) -> pd.DataFrame:
         """Rows whose parts of a whole sum as in the data."""
         for closure in self.closures:

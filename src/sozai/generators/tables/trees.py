@@ -26,13 +26,16 @@ class SequentialTrees(RowGenerator):
     """Columns one after another, each from the leaf of a random tree (synthpop; Reiter 2005; Nowok et al. 2016,
     doi 10.18637/jss.v074.i11), and the target by a model of its own.
 
-    The column with the fewest values comes first. For each further one a forest is grown on those before it; a new row
-    falls into a leaf of one of its trees, and one of the rows there gives the value. Values that occur once
+    The column with the most values comes first. For each further one a forest is grown on those before it; a new row
+    falls into a leaf of one of its trees, and one of the rows there gives the value. Real rows come in families (one
+    mix, many ages): a share of the rows is drawn from smaller leaves, so that drawn rows do too. Values that occur once
     are moved within the gap to their neighbours, so that none is copied; values that repeat stay. A numeric target is
     what boosting and a Gaussian process expect of the drawn features, plus a share of their held-out residuals.
 
     Args:
         leaf: rows in a leaf at least: fewer keep relations, more keep away from single rows.
+        close: share of the rows that is drawn from leaves of ``close_leaf`` rows.
+        close_leaf: see there.
         trees: of each column.
         smooth: by how many places in the column's order a value that occurs once is moved at most.
         noise: share of a held-out residual that is added to a label; 1 spreads labels as measurements are, less
@@ -45,7 +48,9 @@ class SequentialTrees(RowGenerator):
     @classmethod
     def defaults(cls) -> dict[str, Any]:
         """See ``RowGenerator``."""
-        return {"leaf": 3, "trees": 30, "smooth": 0.75, "noise": 0.3, "label": "both"}
+        return {
+            "leaf": 5, "close": 0.4, "close_leaf": 2, "trees": 30, "smooth": 0.75, "noise": 0.3, "label": "both",
+        }  # fmt: skip
 
     def _learn(self, table: Table, target: str | None, seed: int, deadline: float, on_progress: Progress) -> None:
         from sklearn.ensemble import RandomForestRegressor
@@ -64,7 +69,7 @@ class SequentialTrees(RowGenerator):
             and rows >= LEAST_LABELLED
             and len(names) > 1
         )
-        # A column of few values splits the rows into large parts that later columns can refine.
+        # What a row is made of comes first, what was done to it (an age, a step) last: it may differ for the same mix.
         order = sorted(
             (name for name in names if name != target), key=lambda name: len(_distinct(self.code.codes[name]))
         )
@@ -76,16 +81,18 @@ class SequentialTrees(RowGenerator):
         trees = self.settings["trees"] if not many else max(8, self.settings["trees"] // 3)
         for step in range(1, len(self.order)):
             on_progress(step, len(self.order), f"trees of column {names[self.order[step]]}")
-            late = time.monotonic() > deadline
-            forest = RandomForestRegressor(
-                2 if late else trees, min_samples_leaf=self.settings["leaf"], random_state=seed + step,
-                max_features=1.0 if not many else max(1 / 3, 3 / step) if step > 3 else 1.0,
-                max_samples=3000 / rows if many else None,
-            )  # fmt: skip
+            size = 2 if time.monotonic() > deadline else max(trees // 2, 2)
             at = self.order[step]
             response = _response(self.code.codes[names[at]], table.frame[names[at]], self.donors[:, at])
-            forest.fit(self.donors[:, self.order[:step]], response)
-            self.banks.append(TreeBank.of(forest.estimators_, step))
+            grown: list[Any] = []
+            for leaf in (self.settings["leaf"], self.settings["close_leaf"]):
+                forest = RandomForestRegressor(
+                    size, min_samples_leaf=leaf, random_state=seed + 1000 * len(grown) + step,
+                    max_features=max(1 / 3, 3 / step) if many and step > 3 else 1.0,
+                    max_samples=3000 / rows if many else None,
+                )  # fmt: skip
+                grown += forest.fit(self.donors[:, self.order[:step]], response).estimators_
+            self.banks.append(TreeBank.of(grown, step))
         self.labels: LabelModel | None = None
         if labelled:
             assert target is not None
@@ -109,22 +116,24 @@ class SequentialTrees(RowGenerator):
 
     def _draw(self, count: int, generator: np.random.Generator) -> pd.DataFrame:
         drawn = np.full((count, self.donors.shape[1]), 0.5, np.float32)
+        close = generator.random(count) < self.settings["close"]
         for step, at in enumerate(self.order):
             if step == 0:
                 # Each row equally often, as far as that goes: shares of values are then as in the data.
                 donors = generator.permutation(np.resize(generator.permutation(len(self.donors)), count))
             else:
-                donors = self._donors(step, drawn[:, self.order[:step]], generator)
+                donors = self._donors(step, drawn[:, self.order[:step]], close, generator)
             values = self.donors[donors, at]
             shift = generator.uniform(-1, 1, count) * self.settings["smooth"] / len(self.donors)
             drawn[:, at] = np.where(self.single[donors, at], values + shift, values)
         frame = self.close(self.code.at(np.clip(drawn.astype(float), 0.0, 1.0)), generator)
         return self._relabelled(frame, generator)
 
-    def _donors(self, step: int, points: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    def _donors(self, step: int, points: np.ndarray, close: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """For each row a donor from its leaf of one tree, (rows,)."""
         bank, places = self.banks[step - 1], self.places[step - 1]
-        chosen = generator.integers(0, len(bank), len(points))
+        half = len(bank) // 2
+        chosen = generator.integers(0, half, len(points)) + half * close
         share = generator.random(len(points))
         donors = np.empty(len(points), np.int32)
         for tree in range(len(bank)):
