@@ -175,6 +175,15 @@ def test_half_numbers_are_text_and_nothing_is_lost(write):
     assert "2 cells are numbers and 2 are not" in notes(table)
 
 
+def test_words_for_missing_in_text_and_numbers_that_are_names(write):
+    table = read_table(write("g,Space group #,year,y\nslag,167.0,2014.0,1\n?,,,2\nnone,12.0,2015.0,3\nslag,167.0,,4\n"))
+    assert table.frame["g"].tolist() == ["slag", None, "none", "slag"]
+    assert "'?' is taken as missing (1 cells)" in notes(table)
+    assert table.frame["Space group #"].tolist() == ["167", None, "12", "167"]
+    assert table.columns["Space group #"].levels == ("12", "167")
+    assert table.frame["year"].tolist() == ["2014", None, "2015", None]
+
+
 def test_all_missing_one_column_and_duplicate_headings(write):
     assert kinds(read_table(write("a,b\n,1\nNA,2\n-,3\n"))) == {"a": "text", "b": "count"}
     assert read_table(write("x\n1\n2\n")).frame["x"].tolist() == [1, 2]

@@ -29,7 +29,7 @@ MISSING_NUMBER = frozenset(word.casefold() for word in MISSING_TEXT) | frozenset
     _MORE_WORDS.replace("\n", "").split("|")
 )
 """Words for missing, casefolded, in a column of numbers."""
-_SILENT = frozenset(["", "na", "n/a", "nan", "null", "<na>", "#n/a"])
+SILENT = frozenset(["", "na", "n/a", "nan", "null", "<na>", "#n/a"])
 
 _SPACES = str.maketrans({"\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2007": " ", "\u2212": "-", "\u2019": "'"})
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
@@ -151,7 +151,7 @@ def _careful(cells: Sequence[Any], decimal: Decimal, grouped: bool) -> Numbers:
         text = cell.strip()
         if text.casefold() in MISSING_NUMBER:
             missing[place] = True
-            if text.casefold() not in _SILENT:
+            if text.casefold() not in SILENT:
                 words[text] += 1
             continue
         if text not in readings:

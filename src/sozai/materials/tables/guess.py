@@ -79,9 +79,7 @@ def of_numbers(name: str, unit: str, values: np.ndarray, points: bool) -> Guess:
         if _IDENTIFIERS.intersection(words):
             return Guess("text", (), "the heading says that it identifies the row")
         if words[-2:] in (["space", "group"], ["group", "#"]) or words[:2] == ["space", "group"]:
-            return Guess(
-                "category", levels_of([f"{value:.0f}" for value in present]), "numbers of space groups are names"
-            )
+            return Guess("category", (), "numbers of space groups are names")
         if _numbering(words) and present.size == values.size > 2 and (np.diff(present) == 1).all():
             return Guess("text", (), "it numbers the rows")
         if "year" in words and present.min() >= 1700 and present.max() <= 2100:

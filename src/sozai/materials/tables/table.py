@@ -173,7 +173,7 @@ def find(name: str, columns: Mapping[str, Column], where: str) -> str:
     if name in columns:
         return name
     for same in (str, str.casefold):
-        found = [own for own, each in columns.items() if same(name) in (same(own), same(each.heading))]
+        found = [own for own, each in columns.items() if same(name) in (same(own), same(each.heading or own))]
         if len(found) == 1:
             return found[0]
     names = list(columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sozai.errors import UserError
-from sozai.materials.tables.cells import Decimal, Numbers, numbers_of, texts_of
+from sozai.materials.tables.cells import SILENT, Decimal, Numbers, numbers_of, texts_of
 from sozai.materials.tables.compositions import amounts_of
 from sozai.materials.tables.guess import READS_AS_NUMBERS, Guess, dates_of, levels_of, of_numbers, of_texts, scale_of
 from sozai.materials.tables.table import NUMBERS, Column, Note
@@ -43,6 +44,9 @@ class ColumnReader:
         else:
             guess = None
         texts = texts_of(self.cells)
+        if guess is not None:  # numbers that are names: 167.0 is written so only because other cells are blank
+            texts = [None if text is None else re.sub(r"\.0+$", "", text) for text in texts]
+        self._note_words(texts)
         if unit and guess is None and kind is None:
             raise UserError("it holds no numbers, so it has no unit", self.where, "leave its unit out")
         if guess is None:
@@ -91,6 +95,13 @@ class ColumnReader:
             self._note(
                 f"{below + above} cells are inequalities ({below} upper, {above} lower limits): their limits are kept"
             )
+
+    def _note_words(self, texts: list[str | None]) -> None:
+        raw = (
+            cell.strip() for cell, text in zip(self.cells, texts, strict=True) if text is None and cell.__class__ is str
+        )
+        for word, count in Counter(word for word in raw if word.casefold() not in SILENT).items():
+            self._note(f"'{word}' is taken as missing ({count} cells)")
 
     def _converted(self, values: np.ndarray, wanted: str | None) -> np.ndarray:
         if not wanted:
