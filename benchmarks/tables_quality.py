@@ -360,10 +360,11 @@ def report(tasks: list[Task], given: argparse.Namespace, cache: Cache, methods: 
         f"1 to 2 standard deviations off). Changes below {LEAST:g} of them are not planted. Exact duplicates "
         "were dropped beforehand; the tables' own faults are unknown, and a finding of one counts as a false alarm. "
         "A row is found where one of its cells is flagged; a contradiction where either of its rows is. "
-        f"Up to {given.seeds} seeds a table, mean ± standard deviation. sozai runs at its defaults. Each peer has the one setting, "
-        "among those tried, that is best for it over all tables and these very errors: "
+        f"Up to {given.seeds} seeds a table, mean ± standard deviation. sozai runs at its defaults. Each "
+        f"peer has the one "
+        "setting, among those tried, that is best for it over all tables and these very errors: "
         + "; ".join(f"{method}: {best[method]}" for method in methods if method != "sozai")
-        + ". The method was developed on the tables marked *, with other seeds, and on seven tables that are not here.",
+        + ". The method was developed on the tables marked *, with other seeds, and on seven other tables.",
     ]
     rows = []
     for task in tasks:
@@ -397,8 +398,9 @@ def report(tasks: list[Task], given: argparse.Namespace, cache: Cache, methods: 
     if values(HELD_OUT, "sozai", "sozai", "row_f1", tasks):
         parts += [
             "### Kinds that the detector does not learn with",
-            "A code for a missing value (-999, -1, 9999, 0); three cells entered one column too far; an instrument that "
-            "reads 25% to 45% too much or too little. By the detector alone, without the sure rules of `sozai check`.",
+            "A code for a missing value (-999, -1, 9999, 0); three cells entered one column too far; an instrument "
+            "that reads 25% to 45% too much or too little. By the detector alone, without the sure rules "
+            "of `sozai check`.",
             table(["method", *HELD_OUT, "F1 of rows"], rows),
         ]
     rows = [[task.name, *(str(entry(task, 0, (), m)["settings"][best[m]]["flagged"]) for m in methods),

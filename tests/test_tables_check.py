@@ -271,3 +271,17 @@ def test_what_is_a_table_is_decided_by_content(tmp_path):
     )
     assert is_table(tmp_path / "mixes.parquet") and is_table(tmp_path / "a.csv") and is_table(tmp_path / "a.csv.gz")
     assert not is_table(tmp_path / "crystals.parquet") and not is_table(tmp_path / "quartz.cif")
+
+
+def test_many_rows_are_judged_in_part_where_time_is_short(monkeypatch, quick):
+    monkeypatch.setattr("sozai.knowledge.tables.quality.detector.MOST_ROWS", 150)
+    frame = mixes(700)
+    frame.loc[600, "water"] *= 100
+    table = guessed(frame, "many.csv")
+    whole = examine(table, target="strength")
+    assert whole.judged is not None and whole.judged.rows == 700
+    assert 602 in {finding.row for finding in whole.told}
+    part = examine(table, target="strength", seconds=0.01)
+    assert part.judged is not None and 150 <= part.judged.rows < 700
+    assert any("rows, chosen by chance" in note for note in part.notes)
+    assert {finding.row for finding in part.findings} <= set(table.frame.index)

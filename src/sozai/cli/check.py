@@ -43,7 +43,9 @@ def check(
         typer.Option(help="Crystals: full: also the slower rules, such as bond valences and coordination."),
     ] = "full",
     limit: Annotated[int | None, typer.Option(min=1, help="Crystals: check only the first this many.")] = None,
-    target: Annotated[str | None, typer.Option(help="Table: the measured column; by default the last one.")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Table: the measured column; by default a guess, which is told.")
+    ] = None,
     kinds: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN=KIND", help="Table: what a column is, if guessed wrongly.")
     ] = None,

@@ -219,8 +219,9 @@ def _method(examined: Examination) -> Markup:
     words = (
         "Each number is compared with those of rows that are alike in all other columns, and explanations (another "
         "unit, a slip of the hand, two columns exchanged) are tried on the whole row. How much evidence makes an error "
-        "is learnt on copies of this very table with errors planted in it. The confidence is the share of such findings "
-        f"that were planted errors there; from {THRESHOLD:.0%} on a finding is told.{share} A finding is a reason "
+        "is learnt on copies of this very table with errors planted in it. The confidence is the share of such "
+        f"findings that were planted errors there; from {THRESHOLD:.0%} on a finding is told.{share} A "
+        f"finding is a reason "
         "to look into the laboratory book, no proof: a true discovery also looks unlike everything before it."
     )
     parts = [paragraph(words)]

@@ -28,6 +28,10 @@ FEWEST_ROWS = 30
 WORTH_A_LOOK = 0.25
 RARE = 0.02
 """A regularity found in the data is held against the rows that break it where they are at most so many."""
+PROPERTIES = (
+    "strength", "conductiv", "hardness", "modulus", "energy", "gap", "fatigue", "toughness", "target", "yield", "loss",
+    "resistiv", "efficiency", "lifetime", "viscosity",
+)  # fmt: skip
 OF_RULE = {"hard": 0.95, "soft": 0.6}
 
 
@@ -74,7 +78,7 @@ def examine(
         table: a ``Table``.
         rules: what must hold.
         found_rules: regularities found in the data, of which few rows are exceptions.
-        target: the column that is measured; by default the last one of numbers.
+        target: the column that is measured; by default the last that is called like a property.
         context: (rows, any) numbers that help, such as a formula's composition.
         seed: of all choices.
         seconds: to spend, about.
@@ -92,7 +96,7 @@ def examine(
         for name, column in table.columns.items()
         if column.kind in NUMBERS and name not in numeric and frame[name].nunique() > 1
     ]
-    measured = target if target is not None else (numeric[-1] if numeric else "")
+    measured = target if target is not None else _measured(table, numeric)
     units = {name: table.columns[name].unit for name in numeric}
     found = single_values(frame[numeric], units)
     for name in names:
@@ -110,7 +114,7 @@ def examine(
         judged = judge(numbers, place, seed, seconds=seconds, on_progress=on_progress)
         if judged.rows < len(frame):
             notes.append(f"{judged.rows:,} of {len(frame):,} rows, chosen by chance, were judged in the time given")
-        found += _of_cells(judged, numbers, frame.index, measured, seed)
+        found += _of_cells(judged, numbers, frame.index, measured, units, seed)
     else:
         notes.append(
             f"fewer than {FEWEST_ROWS} rows or two columns of numbers: no column was predicted from the others"
@@ -125,6 +129,13 @@ def examine(
     return Examination(merged, judged, numbers, measured if measured in numeric else "", frame.index, notes)
 
 
+def _measured(table: TableLike, numeric: Sequence[str]) -> str:
+    """The column that is likely measured: the last that is called like a property, else the last of many values."""
+    many = [name for name in numeric if table.frame[name].nunique() >= 10]
+    called = [name for name in many if any(word in name.casefold() for word in PROPERTIES)]
+    return (called or many or list(numeric) or [""])[-1]
+
+
 def _numbering(values: pd.Series) -> bool:
     """Whether a column only counts the rows: 0, 1, 2 ... or 1, 2, 3 ..."""
     if not pd.api.types.is_numeric_dtype(values) or len(values) < 5 or values.isna().any():
@@ -132,7 +143,9 @@ def _numbering(values: pd.Series) -> bool:
     return bool((np.diff(values.to_numpy(float)) == 1).all())
 
 
-def _of_cells(judged: Judged, numbers: Numbers, index: pd.Index, target: str, seed: int) -> list[Finding]:
+def _of_cells(
+    judged: Judged, numbers: Numbers, index: pd.Index, target: str, units: Mapping[str, str], seed: int
+) -> list[Finding]:
     """The detector's doubts in words, one finding for two exchanged cells."""
     cells, features = judged.measured.cells, judged.measured.features
     chance = judged.probability[cells[:, 0], cells[:, 1]] if len(cells) else np.zeros(0)
@@ -159,7 +172,8 @@ def _of_cells(judged: Judged, numbers: Numbers, index: pd.Index, target: str, se
             done |= {at, place_of.get((row, partner), at)}
             found.append(_exchanged(judged, numbers, index, at, partner, float(chance[at]), each))
         else:
-            found.append(_single(judged, numbers, index, at, float(chance[at]), each, target, opinions.get(at)))
+            unit = units.get(numbers.names[cells[at, 1]], "")
+            found.append(_single(judged, numbers, index, at, float(chance[at]), each, target, unit, opinions.get(at)))
     return found
 
 
@@ -188,6 +202,7 @@ def _single(
     chance: float,
     each: Mapping[str, float],
     target: str,
+    unit: str,
     opinion: np.ndarray | None,
 ) -> Finding:
     row, column = map(int, judged.measured.cells[at])
@@ -216,9 +231,16 @@ def _single(
         )
         return Finding(common, (name,), "sample", "contradiction", why, round(chance, 3), (value,), others=labels)
     slip = explanation.slip
-    if slip is not None and each["slip_own"] > 1 and each["slip_row"] > max(2.0, each["usual_row"] - 6):
+    if (
+        slip is not None
+        and slip.happens_in(unit)
+        and each["slip_own"] > 1
+        and each["slip_row"] > max(2.0, each["usual_row"] - 6)
+    ):
         places = [each["slip_row"], each["usual_row"], each["rival"]]
         sure = places[0] > 6 and places[0] > places[1] - 4.5 and places[0] > places[2] and slip.kind != "sign"
+        # Over decades a factor of ten is no evidence of a slip.
+        sure = sure and not (numbers.scales[column].logarithm and slip.kind == "unit slip")
         why = f"{words}; {slip.value:.6g} fits, so it may have been written {slip.words}"
         return Finding(
             common,

@@ -27,6 +27,15 @@ DIGITS = 4
 """Leading digits in which a slip of the hand is looked for; those behind do not matter to any use."""
 
 
+PAIRS: dict[str, tuple[str, ...]] = {
+    "ksi": ("Pa", "kPa", "MPa", "GPa", "psi", "ksi", "Msi", "pascal", "megapascal", "gigapascal"),
+    "inches": ("mm", "cm", "m", "um", "µm", "in", "inch", "ft", "millimeter", "micrometer", "centimeter", "meter"),
+    "calories": ("J", "kJ", "cal", "kcal", "J/g", "J/mol", "kJ/mol", "kcal/mol", "J / mole", "kJ / mole", "joule"),
+    "kelvin": ("K", "degC", "°C", "kelvin", "degree_Celsius"),
+}
+"""Words of a slip between two units, and the units of columns in which it can happen."""
+
+
 @dataclass(frozen=True)
 class Slip:
     """One explanation of a wrong value.
@@ -42,6 +51,10 @@ class Slip:
     kind: str
     words: str
     cost: float
+
+    def happens_in(self, unit: str) -> bool:
+        """Whether the unit of a column allows it; of an unknown unit a slip between two named ones is a guess."""
+        return not any(word in self.words and unit not in units for word, units in PAIRS.items())
 
 
 def slips(value: float, positive: bool = False) -> list[Slip]:
