@@ -103,8 +103,8 @@ def augment(
     resume_with(shlex.join(["sozai", "augment", *_typed()]))
     run = Manifest(folder, settings=settings, seeds={"study": seed}, data=inputs, resume=True)
     with run as manifest:
-        # A tenth is for the quality of the rows and the report.
-        left = max(0.01, 0.9 * minutes - (time.monotonic() - begun) / 60)
+        # A tenth, or 20 seconds, is for the quality of the rows and the report.
+        left = max(0.01, minutes - max(minutes / 10, 1 / 3) - (time.monotonic() - begun) / 60)
         with progress("Seconds", as_json) as on_progress:
             study = augmentation_study(
                 prepared, learners=learners, generators=generators, rules=kept, minutes=left, seed=seed,

@@ -25,6 +25,7 @@ DECADES = 3
 MOST_BLANK = 0.5
 SAME = 0.98
 """Rank correlation with the target from which a column is the target by another name."""
+_WORDS = "they are text or dates"
 _EXTREME = re.compile(r"\b(min|max|range) ")
 _NAMES_ROW = re.compile(
     r"(^|[^a-z])(id|ids|identifier|uuid|doi|reference|ref|citation|year|title|author|authors|url|index|"
@@ -175,7 +176,7 @@ def _features(table: Table, target: str, drop: set[str], features: set[str], not
         if name == target or name in drop:
             continue
         if column.kind != "formula" and name not in table.modelled:
-            left.setdefault("they are text or dates", []).append(name)
+            left.setdefault(_WORDS, []).append(name)
             continue
         if column.kind == "formula":
             kept.append(name)
@@ -199,7 +200,8 @@ def _features(table: Table, target: str, drop: set[str], features: set[str], not
             kept.append(name)
     for why, names in left.items():
         quoted = ", ".join(f"'{name}'" for name in names)
-        notes.append(f"Not used because {why}: {quoted} (--feature brings a column back).")
+        back = "" if why == _WORDS else " (--feature brings a column back)"
+        notes.append(f"Not used because {why}: {quoted}{back}.")
     return kept
 
 
