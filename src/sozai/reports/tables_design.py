@@ -67,8 +67,11 @@ def verdict(result: Mapping[str, Any]) -> tuple[str, bool]:
     name = goal["text"]
     value, best = first["goals"][name], result["best_measured"][name]
     words = f"The first candidate is predicted to have {name} {_interval(value)}"
+    aim = {"maximise": 1, "minimise": -1}.get(goal["aim"], 0)
     if best is not None:
         words += f"; the best measured row has {_round(best)}"
+        if aim and all(aim * row["goals"][name]["mean"] <= aim * best for row in result["candidates"]):
+            words += ", which no listed candidate is predicted to beat"
     splits = {each["how"]: each for each in result["generalization"].get(name, [])}
     random = splits.get("random")
     if random is None:

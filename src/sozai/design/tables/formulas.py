@@ -10,7 +10,7 @@ import pandas as pd
 from sozai.errors import UserError
 from sozai.materials.tables.table import Column, Group, Note, Table
 
-SMALLEST = 0.002
+SMALLEST = 0.0005
 """Atomic fraction below which an element is left out of a designed formula: no one weighs in less by plan."""
 
 
@@ -40,8 +40,8 @@ class Elements:
     def formulas(self, frame: pd.DataFrame) -> pd.Series:
         """The formulas of rows of fractions, e.g. ``"Al0.2 Co0.4 Fe0.4"``."""
         values = frame[list(self.parts.values())].to_numpy(float)
+        # The rest is not scaled up to 1 again: a fraction at its limit would pass it.
         values = np.where(values < SMALLEST, 0.0, values)
-        values = values / np.maximum(values.sum(axis=1, keepdims=True), 1e-12)
         texts = [
             " ".join(f"{name}{amount:.3g}" for name, amount in zip(self.parts, row, strict=True) if amount)
             for row in values
@@ -81,7 +81,7 @@ def with_elements(table: Table) -> tuple[Table, Elements | None]:
     if not good.all():
         notes.append(Note(f"{int((~good).sum())} rows whose formula cannot be read are not used", name))
     notes += [Note(f"not used: the formula is taken from '{name}'", other) for other in others]
-    symbols = sorted({symbol for amounts in found for symbol in amounts or ()})
+    symbols = sorted({symbol for amounts in found for symbol in amounts or ()}, key=_place)
     taken = set(table.columns)
     parts = {symbol: symbol if symbol not in taken else f"x({symbol})" for symbol in symbols}
     rows = table.rows(good).frame
@@ -101,6 +101,14 @@ def with_elements(table: Table) -> tuple[Table, Elements | None]:
     limits = {key: value.reindex(rows.index).fillna(0) for key, value in table.limits.items()}
     made = replace(table, frame=frame, columns=columns, groups=(*table.groups, group), limits=limits, notes=notes)
     return made, Elements(name, parts)
+
+
+def _place(symbol: str) -> tuple[float, str]:
+    """Where an element stands in a formula: cations before anions."""
+    from pymatgen.core import Element
+
+    negativity = Element(symbol).X
+    return (negativity if negativity == negativity else 9.0), symbol
 
 
 def _properties(symbol: str) -> tuple[float, ...]:
