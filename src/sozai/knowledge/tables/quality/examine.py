@@ -268,6 +268,7 @@ def _twins(numbers: Numbers, row: int, column: int) -> list[int]:
     both = np.column_stack([np.delete(numbers.raw, column, axis=1), numbers.codes])
     same = ((both == both[row]) | (np.isnan(both) & np.isnan(both[row]))).all(1)
     same[row] = False
+    same &= np.isfinite(numbers.raw[:, column])
     return np.flatnonzero(same).tolist()
 
 

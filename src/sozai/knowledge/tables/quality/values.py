@@ -52,7 +52,7 @@ def _codes(index: pd.Index, name: str, values: np.ndarray, known: np.ndarray) ->
         if not odd or (code == -1.0 and low < 0):
             continue
         confidence = 0.97 if abs(code) > 1 else 0.8 if len(at) > 1 else 0.6
-        why = f"{code:g} stands where all other values lie from {low:.4g} to {high:.4g}: a code for a missing value"
+        why = f"{name} is {code:g} where all other values lie from {low:.4g} to {high:.4g}: a code for a missing value"
         found += [
             Finding(int(index[place]), (name,), "value", "missing code", why, confidence, (code,), (None,),
                     confidence >= 0.9)
@@ -62,7 +62,7 @@ def _codes(index: pd.Index, name: str, values: np.ndarray, known: np.ndarray) ->
     others = np.setdiff1d(known[known != 0], [each.found[0] for each in found])
     if 0 < len(zeros) <= FEW * len(known) and len(others) and others.min() > 0.2 * np.median(others) > 0:
         why = (
-            f"0 stands in {len(zeros)} of {len(known)} rows, and all other values are {others.min():.4g} or more: "
+            f"{name} is 0 in {len(zeros)} of {len(known)} rows, and all other values are {others.min():.4g} or more: "
             "it may mean that nothing was measured"
         )
         found += [Finding(int(index[at]), (name,), "value", "missing code", why, 0.75, (0.0,), (None,)) for at in zeros]
@@ -75,18 +75,18 @@ def _impossible(index: pd.Index, name: str, values: np.ndarray, known: np.ndarra
     with np.errstate(invalid="ignore"):
         if coldest is not None:
             for at in np.flatnonzero(values < coldest):
-                why = f"{values[at]:.6g} {unit} is below absolute zero"
+                why = f"{name} is {values[at]:.6g} {unit}, below absolute zero"
                 found.append(Finding(int(index[at]), (name,), "value", "impossible", why, 0.99, (float(values[at]),)))
             return found
         if unit in ("%", "percent") and (known > 100).mean() <= FEW:
             for at in np.flatnonzero(values > 100.5):
-                why = f"{values[at]:.6g} is more than 100 percent, as in no more than {FEW:.0%} of the rows"
-                found.append(Finding(int(index[at]), (name,), "value", "impossible", why, 0.7, (float(values[at]),)))
+                why = f"{name} is {values[at]:.6g}, more than 100 percent, as in {(known > 100).mean():.1%} of the rows"
+                found.append(Finding(int(index[at]), (name,), "value", "impossible", why, 0.4, (float(values[at]),)))
         negative = np.flatnonzero(values < 0)
         if 0 < len(negative) <= max(1, 0.01 * len(known)) and len(known) >= 50:
             for at in negative:
                 value = float(values[at])
-                why = f"{value:.6g} is below zero, and {len(known) - len(negative)} of {len(known)} values are not"
+                why = f"{name} is {value:.6g}, below zero, and {len(known) - len(negative)} of {len(known)} values are not"
                 found.append(Finding(int(index[at]), (name,), "value", "sign", why, 0.7, (value,), (-value,)))
     return found
 
@@ -107,7 +107,7 @@ def spellings(column: pd.Series) -> list[Finding]:
             if text == usual:
                 continue
             sure = " ".join(text.split()).casefold() == " ".join(usual.split()).casefold()
-            why = f"'{text}' stands {counted[text]} times, '{usual}' {counted[usual]} times"
+            why = f"{column.name}: '{text}' stands {counted[text]} times, '{usual}' {counted[usual]} times"
             found += [
                 Finding(int(row), (str(column.name),), "value", "spelling", why, 0.95 if sure else 0.6, (text,),
                         (usual,), sure)
