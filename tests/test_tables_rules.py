@@ -326,6 +326,21 @@ def test_the_nearest_alternative_is_taken():
     assert 198 < made["Water"].iloc[1] < 200
 
 
+def test_combinations_that_share_a_column_hold_together():
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({name: random.choice(list("pqs"), 60).astype(object) for name in "ghk"})
+    rules = ruled(
+        {"combinations": ["g", "h"], "allowed": [["p", "q"], ["q", "p"], ["s", "s"]]},
+        {"combinations": ["h", "k"], "allowed": [["p", "p"], ["q", "s"], ["s", "q"]]},
+        "g != 's'",
+        columns=list(frame),
+    )
+    made, ok = rules.repair(frame)
+    assert ok.all() and rules.obeyed(made).all()
+    kept, ok = rules.repair(frame, ["g"])
+    assert (ok == (frame["g"] != "s")).all() and kept["g"].equals(frame["g"])
+
+
 def test_a_given_derived_column_moves_what_it_follows_from():
     frame = mixtures(200).assign(w_c=0.4)
     rules = ruled({"derived": "w_c = Water / Cement"}, {"bounds": "Cement", "min": 100}, {"bounds": "Water", "min": 10})

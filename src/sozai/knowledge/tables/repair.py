@@ -22,6 +22,8 @@ from sozai.knowledge.tables.rule import Rule
 from sozai.knowledge.tables.sums import Derived, Sum
 from sozai.knowledge.tables.trends import Duplicates, Monotone, six_digits
 
+MOST_JOINED = 5000
+"""Combinations of categories under several rules together; with more, the rules are brought about one by one."""
 MOST_CHOICES = 32
 """Choices of alternatives that are tried for rows that break the same rules."""
 
@@ -105,7 +107,6 @@ class _Mender:
 
     def __init__(self, rules: Sequence[Rule], frame: pd.DataFrame, fixed: frozenset[str], scales: Mapping[str, float]):
         self.rules, self.fixed = rules, fixed
-        self.combinations = [rule for rule in rules if isinstance(rule, Combinations)]
         self.sums = [rule for rule in rules if isinstance(rule, Sum)]
         self.derived = derived_in_order(rules, fixed)
         self.numbers = Numbers(frame, self.derived, scales)
@@ -125,6 +126,8 @@ class _Mender:
             elif usable:
                 self.open.append(usable)
         self.frame = frame
+        members = [part for choice in self.certain for part in choice if isinstance(part, Member)]
+        self.combinations = _joined([rule for rule in rules if isinstance(rule, Combinations)], members)
 
     @staticmethod
     def _usable(choice: Alternative, frame: pd.DataFrame) -> bool:
@@ -280,6 +283,25 @@ class _Mender:
             one, two = before[name].to_numpy(object), after[name].to_numpy(object)
             far += ((one != two) & ~pd.isna(one)).astype(float)
         return far
+
+
+def _joined(rules: Sequence[Combinations], members: Sequence[Member]) -> list[Combinations]:
+    """Combinations that share columns as one, without the categories that other rules rule out."""
+    tables: list[pd.DataFrame] = []
+    for rule in rules:
+        made = pd.DataFrame(list(rule.allowed), columns=list(rule.columns))
+        for other in list(tables):
+            if set(other.columns) & set(made.columns):
+                both = made.merge(other)
+                if 0 < len(both) <= MOST_JOINED:
+                    tables = [table for table in tables if table is not other]
+                    made = both
+        for member in members:
+            if member.column in made.columns:
+                left = made[made[member.column].isin(member.levels) == member.inside]
+                made = left if len(left) else made
+        tables.append(made)
+    return [Combinations(list(table.columns), table.to_numpy(object).tolist()) for table in tables]
 
 
 def _replaced(frame: pd.DataFrame, rows: np.ndarray, values: pd.DataFrame) -> pd.DataFrame:
