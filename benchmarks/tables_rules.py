@@ -32,7 +32,7 @@ from sozai.knowledge.tables.sums import Sum
 from sozai.materials.tables.table import Column, Group, Table
 
 COUNT = 100_000
-OURS = ("trees", "gaussian-copula", "smote", "tvae")
+OURS = ("trees", "gaussian-copula", "smote")
 GLASS = ("gaussian-copula", "gmm", "smote", "trees")
 PEERS = ("CTGAN", "TVAE")
 MIX = ["Cement", "Slag", "Ash", "Water", "Superplasticizer"]
@@ -155,7 +155,12 @@ def kinds(table: Table, options: Any, peers: Sequence[str], cache: common.Cache)
         for place, kind in enumerate([*(kind for kind, _ in RULES), "**any rule**"])
     ]  # fmt: skip
     body.append(["fitting, CPU s", *(f"{each['fit']:.0f}" for each in found.values())])
-    body.append([f"drawing {options.count} rows, CPU s", *(f"{each['draw']:.0f}" for each in found.values())])
+    body.append(
+        [
+            f"drawing {options.count} rows, CPU s",
+            *(f"{each['draw']:.0f}" if each["draw"] else "" for each in found.values()),
+        ]
+    )
     words = [f"`{rule.words()}`" for rule in rules.rules]
     text = (
         f"UCI concrete with columns added for every kind of rule; {int(real.sum())} of {len(real)} real rows obey all "
@@ -204,7 +209,7 @@ def glasses(table: Table, options: Any, peers: Sequence[str], cache: common.Cach
     (closure,) = [rule for rule in rules.rules if isinstance(rule, Sum)]
     real = int((closure.amounts(table.frame) > 0).sum())
     body = []
-    for name in (*peers, *GLASS):
+    for name in (*(name for name in peers if name == "TVAE"), *GLASS):
         ours = name in GLASS
         rows = []
         for seed in range(options.seeds):
