@@ -4,8 +4,8 @@
     python benchmarks/tables_generators.py --data FOLDER --cache gen.jsonl --ctgan-python env/bin/python
 
 FOLDER holds concrete.csv, uhpc.csv and steel_fatigue.csv. Each seed splits the rows 80 to 20 at random; generators
-learn the larger part and draw as many rows. Shapes and pairs compare these with the training rows; the two-sample AUC, R2 and
-the distances with held-out rows. Results are cached line by line, so that the run can be stopped and go on.
+learn the larger part and draw as many rows. Shapes and pairs compare these with the training rows; the two-sample AUC,
+R2 and the distances with held-out rows. Results are cached line by line, so that the run can be stopped and go on.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ NOTES = (
     "randomised trees), R2 (boosting; trees) and distances with the held-out rows. 'real' holds what held-out rows "
     "reach, and for R2 the training rows. The distance is the median one to the closest training row over that of "
     "held-out rows. Settings of 'trees' were tried on inner splits of the training rows of one split of concrete, and "
-    "on uhpc for the size of leaves: rows in a leaf 2 to 5, share of close rows 0 to 0.6, share of the residual 0 to 1, "
-    "order of the columns, what models the label. One version with leaves of 5 rows throughout was seen on the held-out "
-    "rows of the first split of concrete (R2 0.882) before the share of close rows was added."
+    "on uhpc for the size of leaves: rows in a leaf 2 to 5, share of close rows 0 to 0.6, share of the residual 0 to "
+    "1, order of the columns, what models the label. One version with leaves of 5 rows throughout was seen on the "
+    "held-out rows of the first split of concrete (R2 0.882) before the share of close rows was added."
 )
 GOALS = "shapes >= 0.95, two-sample AUC <= 0.70, R2 >= 0.885, distance >= 1, fit <= 30 CPU s"
 MEASURES = ("shapes", "shapes_held_out", "pairs", "auc", "auc_train", "r2", "r2_trees", "ratio", "copies",

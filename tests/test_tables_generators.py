@@ -289,7 +289,8 @@ def test_generate_table_writes_rows_result_and_a_generator_to_draw_from_again(mi
 
     mixes.frame.to_csv(tmp_path / "mixes.csv", index=False)
     call = ["generate", "--table", str(tmp_path / "mixes.csv"), "--target", "strength", "--method", "gmm",
-            "--given", "strength >= 50", "--count", "30", "--minutes", "0.5", "--out", str(tmp_path / "run"), "--json"]  # fmt: skip
+            "--given", "strength >= 50", "--count", "30", "--minutes", "0.5", "--out", str(tmp_path / "run"),
+            "--json"]  # fmt: skip
     answer = CliRunner().invoke(app, call)
     assert answer.exit_code == 0, answer.output
     rows = pd.read_csv(tmp_path / "run" / "samples.csv")
