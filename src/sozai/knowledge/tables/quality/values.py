@@ -86,7 +86,8 @@ def _impossible(index: pd.Index, name: str, values: np.ndarray, known: np.ndarra
         if 0 < len(negative) <= max(1, 0.01 * len(known)) and len(known) >= 50:
             for at in negative:
                 value = float(values[at])
-                why = f"{name} is {value:.6g}, below zero, and {len(known) - len(negative)} of {len(known)} values are not"
+                good = len(known) - len(negative)
+                why = f"{name} is {value:.6g}, below zero, and {good} of {len(known)} values are not"
                 found.append(Finding(int(index[at]), (name,), "value", "sign", why, 0.7, (value,), (-value,)))
     return found
 
