@@ -34,7 +34,8 @@ class SequentialTrees(RowGenerator):
 
     Args:
         leaf: rows in a leaf at least: fewer keep relations, more keep away from single rows.
-        close: share of the rows that is drawn from leaves of ``close_leaf`` rows.
+        close: share of the rows, at most, that is drawn from leaves of ``close_leaf`` rows; less where these would come
+            nearer to the data than its rows are to each other.
         close_leaf: see there.
         trees: of each column.
         smooth: by how many places in the column's order a value that occurs once is moved at most.
@@ -102,6 +103,23 @@ class SequentialTrees(RowGenerator):
             kinds = self.settings["label"] if time.monotonic() < deadline else "boosting"
             self.labels = LabelModel.fit(features, table.frame[target].to_numpy(float), seed, kinds)
         self._index()
+        self.close_share = self._close_share(table, seed)
+
+    def _close_share(self, table: Table, seed: int) -> float:
+        """The largest share of close rows, up to the setting, with which drawn rows are no nearer to the training rows
+        than these are to each other (median distance to the closest record).
+        """
+        from sozai.evaluation.tables.metrics import _points, nearest  # it knows tables only, not us
+
+        frame = table.frame.iloc[:2000]
+        for share in (1.0, 0.75, 0.5, 0.25):
+            self.close_share = share * self.settings["close"]
+            drawn = self._draw(len(frame), np.random.default_rng(seed))
+            rows, made = _points([frame, drawn[list(frame.columns)]])
+            between = nearest(rows, rows, 2)
+            if between.ndim < 2 or between.shape[1] < 2 or np.median(nearest(rows, made)) >= np.median(between[:, 1]):
+                return self.close_share
+        return 0.0
 
     def _index(self) -> None:
         """For each tree the donors by leaf."""
@@ -116,7 +134,7 @@ class SequentialTrees(RowGenerator):
 
     def _draw(self, count: int, generator: np.random.Generator) -> pd.DataFrame:
         drawn = np.full((count, self.donors.shape[1]), 0.5, np.float32)
-        close = generator.random(count) < self.settings["close"]
+        close = generator.random(count) < self.close_share
         for step, at in enumerate(self.order):
             if step == 0:
                 # Each row equally often, as far as that goes: shares of values are then as in the data.
@@ -164,10 +182,12 @@ class SequentialTrees(RowGenerator):
             arrays |= {f"bank.{step}.{key}": value for key, value in bank.arrays().items()}
         if self.labels is not None:
             arrays |= {f"labels.{key}": value for key, value in self.labels.arrays().items()}
-        return arrays, {"levels": self.code.levels(), "order": self.order, "labelled": self.labels is not None}
+        return arrays, {"levels": self.code.levels(), "order": self.order, "labelled": self.labels is not None,
+                        "close": self.close_share}  # fmt: skip
 
     def _restore(self, arrays: Arrays, content: Mapping[str, Any]) -> None:
         self.code = Representation.of(arrays, content["levels"])
+        self.close_share = float(content["close"])
         self.donors, self.single, self.order = arrays["donors"], arrays["single"], list(content["order"])
         self.banks = [TreeBank.restore(_under(arrays, f"bank.{step}.")) for step in range(max(len(self.order) - 1, 0))]
         self.labels = LabelModel.restore(_under(arrays, "labels.")) if content["labelled"] else None
