@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sozai.cli import tables
 from sozai.cli.frame import AsJson, emit, progress, resume_with
 from sozai.errors import UserError
 
@@ -20,10 +21,9 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "sozai augment uhpc.csv --target CS --minutes 10 --out run/",
     "sozai augment concrete.csv --target Strength --learner forest --generator smote --out run/concrete",
-    "sozai augment alloys.csv --target 'PROPERTY: HV' --drop 'PROPERTY: YS (MPa)' --out run/hardness",
+    "sozai augment alloys.csv --target 'PROPERTY: HV' --ignore 'PROPERTY: YS (MPa)' --out run/hardness",
 )
 AUGMENTED = "augmented.csv"
-_TABLE = "The table"
 
 
 def augment(
@@ -43,25 +43,18 @@ def augment(
             help="taught-mixture, or a name as of 'sozai generate --table'; may be repeated.",
         ),
     ] = None,
-    rules: Annotated[Path | None, typer.Option(help="Rule file (YAML) that each synthetic row obeys.")] = None,
     write: Annotated[
         bool, typer.Option("--write", help="Write the augmented table even where the verdict is against it.")
     ] = False,
     feature: Annotated[
-        list[str] | None, typer.Option("--feature", rich_help_panel=_TABLE, help="Use these columns only.")
+        list[str] | None, typer.Option("--feature", rich_help_panel="The table", help="Use these columns only.")
     ] = None,
-    drop: Annotated[
-        list[str] | None, typer.Option("--drop", "--ignore", rich_help_panel=_TABLE, help="Column not to use.")
-    ] = None,
-    kinds: Annotated[
-        list[str] | None,
-        typer.Option("--kinds", "--kind", rich_help_panel=_TABLE, help="Correct a guess: 'Age=count'."),
-    ] = None,
-    units: Annotated[
-        list[str] | None, typer.Option("--units", "--unit", rich_help_panel=_TABLE, help="Units: 'Strength=MPa'.")
-    ] = None,
-    schema: Annotated[Path | None, typer.Option(rich_help_panel=_TABLE, help="What the columns are (YAML).")] = None,
-    sheet: Annotated[str | None, typer.Option(rich_help_panel=_TABLE, help="Of an Excel file.")] = None,
+    ignore: tables.Ignore = None,
+    rules: tables.Rules = None,
+    kinds: tables.Kinds = None,
+    units: tables.Units = None,
+    schema: tables.Schema = None,
+    sheet: tables.Sheet = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same splits and rows.")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -82,21 +75,17 @@ def augment(
     from sozai.evaluation.tables.prepare import prepare
     from sozai.evaluation.tables.synthetic import augmented, synthetic_quality
     from sozai.files import atomic, output_folder, write_json
-    from sozai.materials.tables.read import read_table
     from sozai.reports.page import write_page
     from sozai.reports.tables_augment import augmentation_page
     from sozai.trust.manifest import Manifest
 
-    table = read_table(
-        path, schema=schema, sheet=sheet, kinds=_pairs(kinds, "--kinds", "Age=count"),
-        units=_pairs(units, "--units", "Strength=MPa"),
-    )  # fmt: skip
-    prepared = prepare(table, target, drop=drop or (), features=feature or (), seed=seed)
+    table = tables.read(path, schema, sheet, kinds or (), units or ())
+    prepared = prepare(table, target, drop=ignore or (), features=feature or (), seed=seed)
     learners, generators = _names(learner, LEARNERS), _names(generator, GENERATORS)
     kept, notes = _rules(prepared, table, rules)
     settings = {
         "table": str(path), "target": prepared.target, "minutes": minutes, "learners": learners,
-        "generators": generators, "features": list(feature or ()), "drop": list(drop or ()),
+        "generators": generators, "features": list(feature or ()), "ignore": list(ignore or ()),
     }  # fmt: skip
     inputs = [each for each in (path, rules, schema) if each is not None]
     folder = output_folder(out)
@@ -137,17 +126,6 @@ def _names(given: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]
     """Names from repeated options, which may hold several with commas; in the order given, each once."""
     names = [name.strip() for text in given or () for name in text.split(",") if name.strip()]
     return tuple(dict.fromkeys(names)) or tuple(known)
-
-
-def _pairs(texts: Sequence[str] | None, option: str, example: str) -> dict[str, str]:
-    """``NAME=VALUE``, the last ``=`` parting them."""
-    pairs = {}
-    for text in texts or ():
-        name, equals, value = text.rpartition("=")
-        if not (name.strip() and equals and value.strip()):
-            raise UserError(f"'{text}' is not COLUMN=VALUE", option, f"write such as {option} '{example}'")
-        pairs[name.strip()] = value.strip()
-    return pairs
 
 
 def _rules(prepared: Any, table: Any, path: Path | None) -> tuple[Any, list[str]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from sozai.cli import tables
 from sozai.cli.frame import AsJson, emit, progress
 
 if TYPE_CHECKING:
@@ -35,9 +36,7 @@ def check(
             "of experiments (CSV, TSV, Excel, parquet)."
         ),
     ],
-    rules: Annotated[Path | None, typer.Option(help="Your own rule file (YAML); for crystals by default sozai's.")] = (
-        None
-    ),
+    rules: tables.Rules = None,
     level: Annotated[
         Literal["fast", "full"],
         typer.Option(help="Crystals: full: also the slower rules, such as bond valences and coordination."),
@@ -46,14 +45,10 @@ def check(
     target: Annotated[
         str | None, typer.Option(help="Table: the measured column; by default a guess, which is told.")
     ] = None,
-    kinds: Annotated[
-        list[str] | None, typer.Option(metavar="COLUMN=KIND", help="Table: what a column is, if guessed wrongly.")
-    ] = None,
-    units: Annotated[
-        list[str] | None, typer.Option(metavar="COLUMN=UNIT", help="Table: unit of a column, or one to convert it to.")
-    ] = None,
-    schema: Annotated[Path | None, typer.Option(help="Table: a YAML file that says what the columns are.")] = None,
-    sheet: Annotated[str | None, typer.Option(help="Table: the sheet of an Excel file.")] = None,
+    kinds: tables.Kinds = None,
+    units: tables.Units = None,
+    schema: tables.Schema = None,
+    sheet: tables.Sheet = None,
     out: Annotated[
         Path | None, typer.Option(help="Table: folder for the report, the cleaned table and the change log.")
     ] = None,

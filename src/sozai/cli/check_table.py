@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sozai.cli import tables
 from sozai.cli.frame import emit, progress
 from sozai.errors import UserError
 
@@ -39,21 +40,6 @@ def is_table(path: Path) -> bool:
     return last in ENDINGS
 
 
-def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
-    """``COL=KIND`` texts as a dictionary.
-
-    Raises:
-        UserError: one has no ``=``.
-    """
-    made = {}
-    for text in texts:
-        name, sign, value = text.rpartition("=")
-        if not sign or not name.strip() or not value.strip():
-            raise UserError(f"'{text}' is not understood", option, "write it as COLUMN=VALUE")
-        made[name.strip()] = value.strip()
-    return made
-
-
 def check_table(
     path: Path,
     *,
@@ -76,7 +62,6 @@ def check_table(
     from sozai.knowledge.tables.quality.changes import changes_of
     from sozai.knowledge.tables.quality.examine import examine
     from sozai.knowledge.tables.ruleset import TableRules
-    from sozai.materials.tables.read import read_table
     from sozai.materials.tables.table import find
     from sozai.trust.manifest import Manifest
 
@@ -84,9 +69,7 @@ def check_table(
     with ExitStack() as stack:
         settings = {"target": target, "kinds": list(kinds), "units": list(units), "apply": apply, "sheet": sheet}
         manifest = None
-        table = read_table(
-            path, schema=schema, kinds=pairs(kinds, "--kinds"), units=pairs(units, "--units"), sheet=sheet
-        )
+        table = tables.read(path, schema, sheet, kinds, units)
         if target is not None:
             target = find(target, table.columns, "--target")
             if not table.columns[target].numeric:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sozai.cli import tables
 from sozai.cli.frame import AsJson, emit, progress, resume_with
 from sozai.errors import UserError
 
@@ -41,20 +42,18 @@ def table(
     given: Annotated[
         list[str] | None, typer.Option(rich_help_panel=_GOAL, help="What must hold: 'Water <= 180'.")
     ] = None,
-    rules: Annotated[Path | None, typer.Option(rich_help_panel=_GOAL, help="Rule file (YAML).")] = None,
     outcome: Annotated[
         list[str] | None,
         typer.Option(
             rich_help_panel=_TABLE, help="Column that is measured, not set (those that stand alone as a goal)."
         ),
     ] = None,
-    ignore: Annotated[list[str] | None, typer.Option(rich_help_panel=_TABLE, help="Column not to use.")] = None,
-    kinds: Annotated[
-        list[str] | None, typer.Option(rich_help_panel=_TABLE, help="Correct a guess: 'Age=count', 'Phase=category'.")
-    ] = None,
-    units: Annotated[list[str] | None, typer.Option(rich_help_panel=_TABLE, help="Units: 'Strength=MPa'.")] = None,
-    schema: Annotated[Path | None, typer.Option(rich_help_panel=_TABLE, help="What the columns are (YAML).")] = None,
-    sheet: Annotated[str | None, typer.Option(rich_help_panel=_TABLE, help="Of an Excel file.")] = None,
+    ignore: tables.Ignore = None,
+    rules: tables.Rules = None,
+    kinds: tables.Kinds = None,
+    units: tables.Units = None,
+    schema: tables.Schema = None,
+    sheet: tables.Sheet = None,
     count: Annotated[int, typer.Option(rich_help_panel=_BUDGET, min=1, help="Candidates to list.")] = 50,
     batch: Annotated[
         int | None, typer.Option(rich_help_panel=_BUDGET, min=0, help="Experiments to propose next (8).")
@@ -108,8 +107,8 @@ def table(
             batch=8 if batch is None else batch,
             outcomes=outcome or (),
             ignore=ignore or (),
-            kinds=_pairs(kinds, "--kinds", "Age=count"),
-            units=_pairs(units, "--units", "Strength=MPa"),
+            kinds=tables.pairs(kinds, "--kinds", "Age=count"),
+            units=tables.pairs(units, "--units", "Strength=MPa"),
             schema=schema,
             sheet=sheet,
             generator=generator,
@@ -184,16 +183,6 @@ def summary(result: dict[str, Any], out: Path, console: Console) -> None:
     if result["proposals"]:
         again = f"sozai design --resume {shlex.quote(str(out))}"
         console.print(f"Results go into [bold]{escape(str(out / 'proposed.csv'))}[/bold]; then: {escape(again)}")
-
-
-def _pairs(texts: list[str] | None, option: str, example: str) -> dict[str, str]:
-    made = {}
-    for text in texts or ():
-        name, sign, value = text.rpartition("=")
-        if not sign or not name.strip() or not value.strip():
-            raise UserError(f"'{text}' has no value", option, f"write it as {option} '{example}'")
-        made[name.strip()] = value.strip()
-    return made
 
 
 def _settings(inputs: dict[str, Any]) -> str:

@@ -99,7 +99,7 @@ def prepare(
     if not column.numeric:
         raise UserError(
             f"the target must be a column of numbers, and this one is read as {column.kind}", f"column '{target}'",
-            f"name another, or say --kind '{target}=continuous'",
+            f"name another, or say --kinds '{target}=continuous'",
         )  # fmt: skip
     notes: list[str] = []
     known = np.isfinite(table.frame[target].to_numpy(float))
