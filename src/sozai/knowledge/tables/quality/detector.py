@@ -19,7 +19,9 @@ FOLDS, TURNS = 3, 2
 BOUNDS, DOUBT = (0.02, 0.12), 1.5
 """Shares of wrong rows that are believed, and by how much the estimated one is raised: errors come in clusters, where
 their share is larger than on the whole."""
-WANTED, MOST_COPIES, MOST_ROWS = 120, 12, 2000
+WANTED, MOST_COPIES, LEAST_SECONDS = 1.0
+"""For judging what is not learned from, however little time is left."""
+MOST_ROWS = 120, 12, 2000
 THRESHOLD = 0.5
 """Confidence from which a finding is told; one for all tables."""
 
@@ -91,7 +93,7 @@ def judge(
         took = time.monotonic() - begun
     some = np.arange(n)
     each = took / len(features) / len(learnt_on)
-    if n > MOST_ROWS and each * n > (left := max(seconds - took, 1.0)):
+    if n > MOST_ROWS and each * n > (left := max(seconds - took, LEAST_SECONDS)):
         count = int(np.clip(left / each, MOST_ROWS, n))
         more = np.random.default_rng(seed + 1).permutation(np.setdiff1d(some, places))[: count - len(places)]
         some = np.sort(np.concatenate([places, more]))
