@@ -19,9 +19,9 @@ FOLDS, TURNS = 3, 2
 BOUNDS, DOUBT = (0.02, 0.12), 1.5
 """Shares of wrong rows that are believed, and by how much the estimated one is raised: errors come in clusters, where
 their share is larger than on the whole."""
-WANTED, MOST_COPIES, LEAST_SECONDS = 1.0
+WANTED, MOST_COPIES, MOST_ROWS = 120, 12, 2000
+LEAST_SECONDS = 1.0
 """For judging what is not learned from, however little time is left."""
-MOST_ROWS = 120, 12, 2000
 THRESHOLD = 0.5
 """Confidence from which a finding is told; one for all tables."""
 
