@@ -220,6 +220,8 @@ def test_a_batch_has_no_experiment_twice():
     assert len(made) == 3
     assert len(made.drop(columns="gain").drop_duplicates()) == 3
     assert rules.obeyed(made).all()
+    like = judge.domain.inside(problem.encoding(made[list(problem.inputs.columns)]))
+    assert like[0] and like[2]  # every second one stays near what was measured
 
 
 # --- the user's mistakes ----------------------------------------------------------------------------------
@@ -254,6 +256,18 @@ def test_a_target_needs_a_value():
     for text in ("strength", "strength=much", "=3"):
         with pytest.raises(UserError, match="needs a value"):
             Goal.target(text)
+
+
+def test_a_formula_may_have_a_name():
+    frame = mixes()
+    goal = Goal.read("minimise", "cost = 2*cement + water")
+    assert (goal.text, goal.named, Goal.from_dict(goal.to_dict())) == ("cost", "2*cement + water", goal)
+    problem = pose(guessed(frame), [Goal("maximise", "strength"), goal])
+    assert np.allclose(problem.values(goal), 2 * frame["cement"] + frame["water"])
+    assert Goal.read("minimise", "cement") == Goal("minimise", "cement")
+    for text, words in (("water = 2*cement", "is a column's"), ("cost = clay", "clay"), ("cement >= 3", "condition")):
+        with pytest.raises(UserError, match=words):
+            pose(guessed(frame), [Goal("maximise", "strength"), Goal.read("minimise", text)])
 
 
 def test_a_copy_of_the_goal_is_no_setting():

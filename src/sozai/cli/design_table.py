@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "sozai design concrete.csv --maximise Strength --given 'Water <= 180' --out run/",
-    "sozai design concrete.csv --maximise Strength --minimise '2*Cement + 8*Superplasticizer' --batch 8 --out run/",
+    "sozai design concrete.csv --maximise Strength --minimise 'cost = 2*Cement + 8*Water' --out run/",
     "sozai design alloys.csv --target 'HV=600' --given 'Co <= 0.1' --ignore 'YS (MPa)' --out run/hv",
     "sozai design --resume run/",
     "sozai design --resume run/ --measured results.csv",
@@ -93,8 +93,8 @@ def table(
         raise UserError("the time must be more than 0", "--minutes")
     from sozai.design.tables import Goal, design_table
 
-    goals = [Goal("maximise", text.strip()) for text in maximise or ()]
-    goals += [Goal("minimise", text.strip()) for text in minimise or ()]
+    goals = [Goal.read("maximise", text) for text in maximise or ()]
+    goals += [Goal.read("minimise", text) for text in minimise or ()]
     goals += [Goal.target(text) for text in target or ()]
     with progress("Designing", as_json) as on_progress:
         result = design_table(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sozai.cli import wishes
+from sozai.cli import tables, wishes
 from sozai.cli.frame import AsJson, emit, progress
 
 EXAMPLES = (
@@ -25,10 +25,14 @@ def generate(
     ] = "",
     table: Annotated[Path | None, typer.Option(help="A table (CSV, Excel, parquet): more rows like its own.")] = None,
     target: Annotated[str | None, typer.Option(help="With --table: the column that is to be predicted.")] = None,
-    rules: Annotated[Path | None, typer.Option(help="With --table: rule file (YAML) that each row obeys.")] = None,
     method: Annotated[str, typer.Option(help="With --table: a generator's name; auto tries them.")] = "auto",
     minutes: Annotated[float, typer.Option(help="With --table: time to try and fit in.")] = 2.0,
-    schema: Annotated[Path | None, typer.Option(help="With --table: YAML that says what the columns are.")] = None,
+    ignore: tables.Ignore = None,
+    rules: tables.Rules = None,
+    kinds: tables.Kinds = None,
+    units: tables.Units = None,
+    schema: tables.Schema = None,
+    sheet: tables.Sheet = None,
     missing: Annotated[str, typer.Option(help="With --table: keep blanks as they occur, or fill them.")] = "keep",
     elements: wishes.Elements = None,
     allow: wishes.Allow = None,
@@ -82,7 +86,8 @@ def generate(
 
         generate_table(
             table, out, count, target=target, given=given or [], rules=rules, method=method, minutes=minutes,
-            schema=schema, missing=missing, seed=seed, as_json=as_json,
+            schema=schema, sheet=sheet, kinds=kinds or (), units=units or (), ignore=ignore or (), missing=missing,
+            seed=seed, as_json=as_json,
         )  # fmt: skip
         return
     if not name:

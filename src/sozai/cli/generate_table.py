@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sozai.cli import tables
 from sozai.cli.frame import emit, progress
 from sozai.errors import UserError
 
@@ -37,6 +38,10 @@ def generate_table(
     method: str = "auto",
     minutes: float = 2.0,
     schema: Path | None = None,
+    sheet: str | None = None,
+    kinds: Sequence[str] = (),
+    units: Sequence[str] = (),
+    ignore: Sequence[str] = (),
     missing: str = "keep",
     seed: int = 0,
     as_json: bool = False,
@@ -51,7 +56,6 @@ def generate_table(
     from sozai.generators.tables.given import Wish
     from sozai.generators.tables.names import TABLE_GENERATORS
     from sozai.knowledge.tables.ruleset import TableRules, rules_of
-    from sozai.materials.tables.read import read_table
     from sozai.trust.manifest import Manifest
 
     if method != "auto" and method not in TABLE_GENERATORS:
@@ -59,13 +63,14 @@ def generate_table(
                         f"use auto or one of {', '.join(TABLE_GENERATORS)}")  # fmt: skip
     if not (math.isfinite(minutes) and minutes > 0):
         raise UserError(f"{minutes:g} minutes are no time to work in", "--minutes", "give a number above 0")
-    table = read_table(path, schema=schema)
-    if target is not None:
-        table.column(target)
+    table = tables.read(path, schema, sheet, kinds, units)
+    left_out = {table.column(name).name for name in ignore}
+    table = table.select([name for name in table.columns if name not in left_out])
+    target = None if target is None else table.column(target).name
     asked = rules_of(table)
     if rules is not None:
-        units = {name: column.unit for name, column in table.columns.items() if column.unit}
-        asked = asked + TableRules.load(rules, list(table.columns), units)
+        known = {name: column.unit for name, column in table.columns.items() if column.unit}
+        asked = asked + TableRules.load(rules, list(table.columns), known)
     Wish(list(given), table.select(table.modelled), asked)  # before minutes are spent
     settings = {"table": str(path), "target": target, "given": list(given), "count": count, "method": method,
                 "minutes": minutes, "missing": missing}  # fmt: skip

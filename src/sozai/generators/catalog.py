@@ -64,7 +64,7 @@ def generator(name: str, folder: Path | str | None = None, wraps: Any = None, **
     Those of crystals are ready to sample; a system of the literature is to be fitted first.
 
     Args:
-        name: a key of ``CRYSTALS`` or ``recipes()``.
+        name: a key of ``CRYSTALS`` or ``recipes()``, or a classical generator of table rows such as ``"trees"``.
         folder: weights of your own training.
         wraps: a fitted diffusion that the sampler ``name`` is to draw from.
         settings: of the generator.
@@ -86,6 +86,12 @@ def generator(name: str, folder: Path | str | None = None, wraps: Any = None, **
         from sozai.generators.random_symmetric import RandomSymmetric
 
         return RandomSymmetric(**settings)
+    from sozai.generators.tables.names import CLASSICAL
+
+    if name in CLASSICAL and folder is None:
+        from sozai.generators.tables.names import table_generator
+
+        return table_generator(name, **settings)
     from sozai.generators.system import System
 
     known = recipe(name)
@@ -112,4 +118,8 @@ def load(folder: Path | str) -> Generator:
         from sozai.generators.system import System
 
         return System.load(folder)
+    if isinstance(settings, dict) and "table_generator" in settings:
+        from sozai.generators.tables.names import load_table_generator
+
+        return load_table_generator(folder)
     return generator("wyckoff-gpt", folder)

@@ -19,6 +19,8 @@ POOL = 240
 """Candidates among which each experiment is chosen."""
 AGAIN = 60
 """Candidates that are valued again once others are chosen: a gain only falls by what is already decided on."""
+FARTHEST = 2.0
+"""From the measured rows, in units of the domain's limit."""
 STEPS, CHILDREN = 2, 40
 """Rounds of improvement of each chosen experiment, and rows tried in each."""
 
@@ -32,6 +34,9 @@ def next_batch(
     on_progress: Callable[[int, int, str], None] | None = None,
 ) -> pd.DataFrame:
     """``count`` experiments that together promise most, with their gain (column ``gain``, logarithmic).
+
+    Every second one, the first among them, is to be like the measured rows where there is any such candidate: what
+    promises most is otherwise always what least is known of.
 
     Args:
         judge: fitted predictors.
@@ -54,12 +59,16 @@ def next_batch(
     gains: list[float] = []
     for done in range(count):
         values = _values(acquisition, problem, rows)
-        pick = int(np.argmax(values))
+        like = judge.domain.distance(problem.encoding(rows)) <= 1.0
+        reach = 1.0 if done % 2 == 0 and like.any() else FARTHEST
+        pick = int(np.argmax(np.where(like, values, -np.inf) if reach == 1.0 else values))
         row, gain = rows.iloc[[pick]], float(values[pick])
         for step in range(STEPS):
             near = pd.concat([row, rows.iloc[np.argsort(-values)[:30]]], ignore_index=True)
             children = variation.children(near, CHILDREN, rng, step=0.08 / (1 + step))
-            children = children[judge.domain.distance(problem.encoding(children)) < 2.0] if len(children) else children
+            children = (
+                children[judge.domain.distance(problem.encoding(children)) <= reach] if len(children) else children
+            )
             if len(children):
                 tried = _values(acquisition, problem, children)
                 if tried.max() > gain:

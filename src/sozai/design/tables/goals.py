@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,6 +16,8 @@ from sozai.knowledge.tables.expression import Expression
 from sozai.materials.tables.table import Table
 
 Aim = Literal["maximise", "minimise", "target"]
+_NAMED = re.compile(r"([^=<>!]+?)\s*=(?!=)([^=<>]+)")
+"""A name and its formula; a comparison is neither."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +26,21 @@ class Goal:
 
     Args:
         aim: what to do with it.
-        text: a column or a formula of columns, e.g. ``"2*cement + 8*superplasticizer"``.
+        text: a column or a formula of columns, e.g. ``"2*cement + 8*superplasticizer"``, or a name for one.
         value: to come near to, of a target.
+        named: the formula that ``text`` is a name for; empty where it is one itself.
     """
 
     aim: Aim
     text: str
     value: float = math.nan
+    named: str = ""
+
+    @classmethod
+    def read(cls, aim: Aim, text: str) -> Goal:
+        """A column, a formula, or a formula with a name: ``"cost = 2*cement + 8*superplasticizer"``."""
+        name, formula = _NAMED.fullmatch(text).groups() if _NAMED.fullmatch(text) else ("", "")  # type: ignore[union-attr]
+        return cls(aim, name.strip(), named=formula.strip()) if name.strip() else cls(aim, text.strip())
 
     @classmethod
     def target(cls, text: str) -> Goal:
@@ -50,7 +61,8 @@ class Goal:
     @property
     def words(self) -> str:
         """``"maximise strength"``."""
-        return f"{self.text} near {self.value:g}" if self.aim == "target" else f"{self.aim} {self.text}"
+        name = f"{self.text} ({self.named})" if self.named else self.text
+        return f"{name} near {self.value:g}" if self.aim == "target" else f"{self.aim} {name}"
 
     def score(self, values: Any) -> Any:
         """The larger the better, whatever the aim; arrays and tensors alike."""
@@ -64,23 +76,35 @@ class Goal:
         Raises:
             UserError: it cannot be read, or is a condition.
         """
-        exact = [name for name in columns if name == self.text]  # headings such as "PROPERTY: HV" work as they are
-        text = f"`{self.text}`" if exact else self.text
-        expression = Expression(text, columns, f"--{self.aim} {self.text}")
+        expression = Expression(self.source(columns), columns, f"--{self.aim} {self.text}")
         if expression.condition:
             raise UserError("this is a condition, not a goal", expression.where, "put conditions into --given")
         if not expression.columns:
             raise UserError("this goal names no column", expression.where, f"the columns are {', '.join(columns)}")
         return expression
 
+    def source(self, columns: Sequence[str]) -> str:
+        """The formula as it may stand within a condition; headings such as "PROPERTY: HV" work as they are."""
+        if not self.named:
+            return f"`{self.text}`" if self.text in columns else f"({self.text})"
+        if self.text in columns:
+            raise UserError(
+                "this name is a column's", f"--{self.aim} {self.text} = {self.named}", "give the formula another one"
+            )
+        return f"({self.named})"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
-        return {"aim": self.aim, "text": self.text, "value": None if math.isnan(self.value) else self.value}
+        return {
+            "aim": self.aim, "text": self.text, "value": None if math.isnan(self.value) else self.value,
+            "named": self.named,
+        }  # fmt: skip
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Goal:
         """What ``to_dict`` wrote."""
-        return cls(content["aim"], content["text"], math.nan if content["value"] is None else content["value"])
+        value = math.nan if content["value"] is None else content["value"]
+        return cls(content["aim"], content["text"], value, content["named"])
 
 
 def outcomes_of(goals: Sequence[Goal], table: Table, said: Sequence[str] = ()) -> list[str]:

@@ -111,17 +111,18 @@ def drawn(
     Returns:
         Inputs of the rows, and what could not be had.
     """
+    names = list(problem.source.columns)
     wishes: list[list[str]] = [[]]
     for goal in problem.goals:
         if problem.is_learned(goal):
             values = goal.score(problem.values(goal))
             good = np.nanquantile(values, 0.8)
             if goal.aim == "target":
-                wishes.append([f"abs({_quoted(goal.text, problem)} - {goal.value!r}) <= {float(-good)!r}"])
+                wishes.append([f"abs({goal.source(names)} - {goal.value!r}) <= {float(-good)!r}"])
             elif goal.aim == "maximise":
-                wishes.append([f"{_quoted(goal.text, problem)} >= {float(good)!r}"])
+                wishes.append([f"{goal.source(names)} >= {float(good)!r}"])
             else:
-                wishes.append([f"{_quoted(goal.text, problem)} <= {float(-good)!r}"])
+                wishes.append([f"{goal.source(names)} <= {float(-good)!r}"])
     frames, notes = [], []
     for place, wish in enumerate(wishes):
         share = count // 2 if place == 0 else count // 2 // max(1, len(wishes) - 1)
@@ -217,8 +218,3 @@ def _nearest(points: np.ndarray, measured: np.ndarray) -> np.ndarray:
     from sozai.design.tables.domain import nearest
 
     return nearest(points, measured)
-
-
-def _quoted(text: str, problem: Problem) -> str:
-    """A goal's formula for use within a condition."""
-    return f"`{text}`" if text in problem.source.columns else f"({text})"

@@ -10,7 +10,6 @@ import pandas as pd
 
 from sozai.generators.base import Generator, Progress
 from sozai.knowledge.tables.ruleset import TableRules
-from sozai.materials.tables.table import Table
 
 
 class TableGenerator(Generator):
@@ -22,7 +21,7 @@ class TableGenerator(Generator):
     @abstractmethod
     def fit(  # type: ignore[override]
         self,
-        data: Table,
+        data: Any,
         on_progress: Progress | None = None,
         *,
         rules: TableRules | None = None,
@@ -33,7 +32,7 @@ class TableGenerator(Generator):
         """Learn from the modelled columns of a table.
 
         Args:
-            data: rows; missing values are allowed where the method says so.
+            data: a ``Table``, a DataFrame or a file's path; missing values are allowed where the method says so.
             on_progress: called with (done, total, note).
             rules: that each drawn row obeys.
             target: the column that is to be predicted, for methods that treat it apart.

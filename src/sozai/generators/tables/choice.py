@@ -61,7 +61,10 @@ def choose(
     """
     begun, budget = time.monotonic(), seconds_of(max_time)
     tell: Progress = on_progress or (lambda done, total, note: None)
-    some = table.rows(np.sort(np.random.default_rng(seed).permutation(len(table))[:MOST_ROWS]))
+    target = None if target is None else table.column(target).name
+    # Fits with a target leave out rows without one, so trials do not judge by them either.
+    known = table if target is None else table.rows(table.frame[target].notna().to_numpy())
+    some = known.rows(np.sort(np.random.default_rng(seed).permutation(len(known))[:MOST_ROWS]))
     splits = _splits(some, target, seed)
     tried: list[dict[str, Any]] = []
     longest = 0.0

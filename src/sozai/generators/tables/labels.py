@@ -8,6 +8,7 @@ residuals is added.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ class Process:
     @staticmethod
     def learned(points: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
         """Length scales, amplitude and noise of greatest marginal likelihood on at most ``MOST_FOR_KERNEL`` rows."""
+        from sklearn.exceptions import ConvergenceWarning
         from sklearn.gaussian_process import GaussianProcessRegressor
         from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
@@ -53,7 +55,10 @@ class Process:
         kernel = ConstantKernel(1.0, (1e-2, 1e2)) * Matern(np.ones(columns), (5e-2, 1e2), nu=1.5) + WhiteKernel(
             0.1, (1e-4, 2.0)
         )
-        fitted = GaussianProcessRegressor(kernel).fit(points[some], labels[some]).kernel_
+        with warnings.catch_warnings():
+            # A length at its bound says that the column hardly matters, or nothing else does: both are answers.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            fitted = GaussianProcessRegressor(kernel).fit(points[some], labels[some]).kernel_
         return np.array([*np.broadcast_to(fitted.k1.k2.length_scale, columns), fitted.k1.k1.constant_value,
                          fitted.k2.noise_level])  # fmt: skip
 

@@ -21,6 +21,7 @@ from sozai.generators.tables.given import Wish, drawn
 from sozai.generators.tables.groups import Closure
 from sozai.generators.tables.impute import filled
 from sozai.knowledge.tables.ruleset import TableRules
+from sozai.materials.tables.read import as_table
 from sozai.materials.tables.table import Table, described
 
 LEAST_ROWS = 8
@@ -86,7 +87,7 @@ class RowGenerator(TableGenerator):
 
     def fit(  # type: ignore[override]
         self,
-        data: Table,
+        data: Any,
         on_progress: Progress | None = None,
         *,
         rules: TableRules | None = None,
@@ -97,6 +98,8 @@ class RowGenerator(TableGenerator):
         """See ``TableGenerator``."""
         begun, cpu = time.monotonic(), time.process_time()
         budget = seconds_of(max_time)
+        data = as_table(data)
+        target = None if target is None else data.column(target).name  # the file's whole heading will do too
         table = _modelled(data, target)
         if self.missing == "fill":
             table = filled(table, seed)
@@ -259,7 +262,7 @@ def seconds_of(time_budget: float | str) -> float:
 
 def _modelled(data: Table, target: str | None) -> Table:
     """The modelled columns, rows with a target only where one is named."""
-    if target is not None and data.column(target).name not in data.modelled:
+    if target is not None and target not in data.modelled:
         raise UserError(f"'{target}' is a {data.columns[target].kind}, which is not modelled", "target",
                         "choose a column of numbers or categories")  # fmt: skip
     table = data.select(data.modelled)

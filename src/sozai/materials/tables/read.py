@@ -75,6 +75,21 @@ def guessed(frame: pd.DataFrame, source: str = "table", kinds: Mapping[str, str]
     return _table(grid, headings, source, Schema(), kinds or {}, {})
 
 
+def as_table(data: Any) -> Table:
+    """A table from what people have at hand: a ``Table``, a DataFrame, or a file's path.
+
+    Raises:
+        UserError: it is none of them, or cannot be read.
+    """
+    if isinstance(data, Table):
+        return data
+    if isinstance(data, pd.DataFrame):
+        return guessed(data)
+    if isinstance(data, str | Path):
+        return read_table(data)
+    raise UserError(f"{type(data).__name__} is no table", "data", "give a Table, a DataFrame or a file's path")
+
+
 def read_frame(path: Path | str, sheet: str | None = None) -> pd.DataFrame:
     """A file's columns as numbers (float64) or text (object), under the headings of the file; nothing else is guessed.
 
