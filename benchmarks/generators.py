@@ -284,8 +284,8 @@ may lead after an hour or on a GPU. A few defaults (rates, batch sizes, the WGAN
 tasks, on seed 0.
 
 Samplers of few steps keep the errors that a diffusion's many random steps would mend: of a network trained for half
-a minute on the micrographs DDIM's 20 deterministic steps leave 30 to 40, the same steps at eta = 1 left 2.6, DDPM's chain
-at 100 steps 3.4 (one seed, 200 samples, beside the table).
+a minute on the micrographs DDIM's 20 deterministic steps leave 30 to 40, the same steps at eta = 1 left 2.6, DDPM's
+chain at 100 steps 3.4 (one seed, 200 samples, beside the table).
 
 A low distance can also be had by copying the training rows, which these columns do not show: compare with the
 likelihood of held-out rows, which a copier does not reach.

@@ -13,8 +13,11 @@ from pathlib import Path
 
 import common
 
-ORDER = ["generation", "stability", "relaxation", "wyckoff_form", "published", "samplers", "language", "peers",
-         "tables_quality", "tables_rules", "tables_generators", "tables_leaks", "tables_augment", "tables_experiments"]  # fmt: skip
+TABLES = ["quality", "rules", "generators", "leaks", "augment", "experiments"]
+ORDER = [
+    "generation", "stability", "relaxation", "wyckoff_form", "published", "samplers", "language", "peers",
+    *(f"tables_{name}" for name in TABLES),
+]  # fmt: skip
 HEAD = """# Benchmarks
 
 What sozai's parts do, in numbers, each with the command that gives it. Crystals and energies of the data sets are not

@@ -47,8 +47,8 @@ NOTES = (
     "held-out rows. Settings of 'trees' were tried on inner splits of the training rows of one split of concrete, and "
     "on uhpc for the size of leaves: rows in a leaf 2 to 5, share of close rows 0 to 0.6, share of the residual 0 to "
     "1, order of the columns, what models the label. One version with leaves of 5 rows throughout was seen on the "
-    "held-out rows of the first split of concrete (R2 0.882) before the share of close rows was added, and distances of "
-    "0.80 and 0.65 on the first two splits of uhpc before that share was made to follow the real rows."
+    "held-out rows of the first split of concrete (R2 0.882) before the share of close rows was added, and distances "
+    "of 0.80 and 0.65 on the first two splits of uhpc before that share was made to follow the real rows."
 )
 GOALS = "shapes >= 0.95, two-sample AUC <= 0.70, R2 >= 0.885, distance >= 1, fit <= 30 CPU s"
 MEASURES = ("shapes", "shapes_held_out", "pairs", "auc", "auc_train", "r2", "r2_trees", "ratio", "copies",

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sozai.evaluation.tables.learners import MEMBERS
 from sozai.evaluation.tables.prepare import Prepared
-from sozai.evaluation.tables.recipes import KEEPS, RATIOS, Augmenter, Fit, Recipe, learned
+from sozai.evaluation.tables.recipes import KEEPS, RATIOS, TAUGHT_MEMBERS, Augmenter, Fit, Recipe, learned
 from sozai.evaluation.tables.splits import Fold, parted
 
 INNER = 3
@@ -55,8 +56,9 @@ def judge(prepared: Prepared, fold: Fold, setting: Setting, seed: int, on_step: 
         ``train``, ``test``: number of rows; ``truth``: sum of squared deviations of the test rows from the training
         rows' mean; ``real``, ``augmented``: sums of squared errors by learner; ``recipe``: key of the one chosen, empty
         where every generator failed; ``inner``: by learner and recipe the R2 within the training rows (``""``: without
-        synthetic rows); ``failed``: generators that could not learn, and why; ``places``, ``guesses``: predictions of
-        the test rows by learner, without and with synthetic rows.
+        synthetic rows); ``failed``: generators that could not learn, and why; ``places``, ``family``, ``guesses``,
+        ``losses``: of the test rows their places and families, and by learner predictions and squared errors without
+        and with synthetic rows.
     """
     inner, failed = choose(prepared, fold.train, setting, seed, on_step)
     maker = setting.augmenter(prepared, fold.train, seed)
@@ -72,19 +74,35 @@ def measure(
 ) -> dict[str, Any]:
     """Each learner with and without the rows of one recipe, on the test rows; see ``judge``."""
     wide = prepared.values[fold.test] - prepared.values[fold.train].mean()
-    out: dict[str, Any] = {
-        "name": fold.name, "train": len(fold.train), "test": len(fold.test), "truth": float((wide**2).sum()),
-        "real": {}, "augmented": {}, "recipe": recipe.key if recipe else "", "places": fold.test.tolist(),
-        "guesses": {},
-    }  # fmt: skip
+    guesses: dict[str, list[np.ndarray]] = {}
     for name in learners:
-        loss, guess = _loss(prepared, fold, maker, name, None, seed)
-        out["real"][name], out["guesses"][name] = loss, [np.round(guess, 6).tolist()]
-        if recipe:
-            loss, guess = _loss(prepared, fold, maker, name, recipe, seed)
-            out["augmented"][name] = loss
-            out["guesses"][name].append(np.round(guess, 6).tolist())
-    return out
+        guesses[name] = [
+            _guess(prepared, fold, maker, name, each, seed, guesses) for each in ([None, recipe] if recipe else [None])
+        ]
+    losses = {name: [prepared.misses(guess, fold.test) ** 2 for guess in found] for name, found in guesses.items()}
+    return {
+        "name": fold.name, "train": len(fold.train), "test": len(fold.test), "truth": float((wide**2).sum()),
+        "real": {name: float(found[0].sum()) for name, found in losses.items()},
+        "augmented": {name: float(found[1].sum()) for name, found in losses.items() if recipe},
+        "recipe": recipe.key if recipe else "", "places": fold.test.tolist(),
+        "family": prepared.family[fold.test].tolist(), "guesses": _brief(guesses), "losses": _brief(losses),
+    }  # fmt: skip
+
+
+def _guess(
+    prepared: Prepared, fold: Fold, maker: Augmenter, name: str, recipe: Recipe | None, seed: int,
+    known: Mapping[str, list[np.ndarray]],
+) -> np.ndarray:  # fmt: skip
+    """Predictions of the test rows; those of an ensemble from its members', where they are known."""
+    if name == "ensemble" and set(MEMBERS) <= set(known):
+        side = {each: int(recipe is not None and each in TAUGHT_MEMBERS) for each in MEMBERS}
+        return np.mean([known[each][side[each]] for each in MEMBERS], axis=0)
+    model = learned(name, maker.train, prepared.target, maker.rows(recipe) if recipe else None, seed)
+    return np.asarray(model.predict(prepared.table.frame.iloc[fold.test]), float)
+
+
+def _brief(found: Mapping[str, list[np.ndarray]]) -> dict[str, list[list[float]]]:
+    return {name: [[float(f"{each:.6g}") for each in values] for values in both] for name, both in found.items()}
 
 
 def choose(
@@ -107,8 +125,8 @@ def choose(
     only = [Recipe(name, setting.ratios[0]) for name in setting.fits]
     if len(only) == 1 and len(setting.ratios) == 1 and set(setting.keeps) <= {"all"}:
         return {setting.learners[0]: {"": 0.0, only[0].key: 0.0}}, {}  # nothing to choose
-    # A Gaussian process takes the longest and is helped the least.
-    voters = [name for name in setting.learners if name != "gaussian-process"] or list(setting.learners)
+    # The ensemble is mostly best and takes the longest: its members that learn from synthetic rows stand for it.
+    voters = [name for name in setting.learners if name in TAUGHT_MEMBERS] or list(setting.learners)
     scores: dict[str, dict[str, float]] = {name: {} for name in voters}
 
     def score(recipe: Recipe | None) -> None:
@@ -119,7 +137,7 @@ def choose(
             found = scores[name]
             if key not in found:
                 lost = sum(
-                    _loss(prepared, fold, maker, name, recipe, seed)[0]
+                    _loss(prepared, fold, maker, name, recipe, seed)
                     for fold, maker in zip(splits, makers, strict=True)
                 )
                 found[key] = 1 - lost / total
@@ -157,13 +175,6 @@ def gains(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     }
 
 
-def _loss(
-    prepared: Prepared, fold: Fold, maker: Augmenter, name: str, recipe: Recipe | None, seed: int
-) -> tuple[float, np.ndarray]:
-    """Sum of squared errors on the test rows, and the predictions; infinite where the generator failed."""
-    extra = maker.rows(recipe) if recipe else None
-    if recipe is not None and extra is None:
-        return float("inf"), np.zeros(0)
-    model = learned(name, maker.train, prepared.target, extra, seed)
-    guess = np.asarray(model.predict(prepared.table.frame.iloc[fold.test]), float)
-    return float((prepared.misses(guess, fold.test) ** 2).sum()), guess
+def _loss(prepared: Prepared, fold: Fold, maker: Augmenter, name: str, recipe: Recipe | None, seed: int) -> float:
+    """Sum of squared errors on the test rows."""
+    return float((prepared.misses(_guess(prepared, fold, maker, name, recipe, seed, {}), fold.test) ** 2).sum())

@@ -6,16 +6,15 @@ rows that a model is judged on cannot reach a generator, because there is no way
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from sklearn.pipeline import Pipeline
 
 from sozai.errors import UserError
-from sozai.evaluation.tables.learners import learner
+from sozai.evaluation.tables.learners import MEMBERS, learner
 from sozai.evaluation.tables.splits import scaled
 from sozai.generators.tables.base import TableGenerator
 from sozai.materials.tables.table import Table
@@ -24,7 +23,7 @@ Fit = Callable[[Table, int], TableGenerator]
 """From training rows and a seed to a generator that was fitted on them."""
 Keep = Literal["all", "confident", "near"]
 KEEPS: tuple[Keep, ...] = ("all", "confident", "near")
-RATIOS = (1.0, 4.0)
+RATIOS = (2.0, 4.0)
 
 
 @dataclass(frozen=True, order=True)
@@ -39,7 +38,7 @@ class Recipe:
     """
 
     generator: str
-    ratio: float = 1.0
+    ratio: float = RATIOS[0]
     keep: Keep = "all"
 
     def __str__(self) -> str:
@@ -56,6 +55,10 @@ class Recipe:
         """Read a ``key``."""
         name, ratio, keep = key.rsplit("|", 2)
         return cls(name, float(ratio), keep)  # type: ignore[arg-type]
+
+
+TAUGHT_MEMBERS = ("boosting", "forest")
+"""Members of an ensemble that learn from synthetic rows; a Gaussian process interpolates by itself."""
 
 
 class Augmenter:
@@ -146,8 +149,24 @@ def _doubts(train: Table, made: pd.DataFrame, target: str, seed: int) -> np.ndar
     return np.abs(label - guesses[0]) + np.abs(label - guesses[1]) + np.abs(guesses[0] - guesses[1])
 
 
-def learned(name: str, train: Table, target: str, extra: pd.DataFrame | None, seed: int) -> Pipeline:
-    """A learner fitted on training rows, and on synthetic ones if given."""
+class Mean:
+    """The mean of fitted models."""
+
+    def __init__(self, models: Sequence[Any]):
+        self.models = models
+
+    def predict(self, frame: pd.DataFrame) -> np.ndarray:
+        """(rows,)"""
+        return np.mean([model.predict(frame) for model in self.models], axis=0)
+
+
+def learned(name: str, train: Table, target: str, extra: pd.DataFrame | None, seed: int) -> Any:
+    """A learner fitted on training rows, and on synthetic ones if given; of an ensemble only the ``TAUGHT_MEMBERS``
+    get synthetic rows."""
+    if name == "ensemble" and extra is not None:
+        return Mean([
+            learned(each, train, target, extra if each in TAUGHT_MEMBERS else None, seed) for each in MEMBERS
+        ])  # fmt: skip
     frame = train.frame[train.modelled]
     if extra is not None:
         frame = pd.concat([frame, extra[train.modelled]], ignore_index=True)
