@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 from sozai.errors import UserError
 from sozai.evaluation.tables.augmentation import augmentation_study
 from sozai.evaluation.tables.learners import LEARNERS, learner
-from sozai.evaluation.tables.nested import Setting, judge
+from sozai.evaluation.tables.nested import Setting, judge, measure
 from sozai.evaluation.tables.prepare import prepare
 from sozai.evaluation.tables.recipes import Augmenter, Recipe
 from sozai.evaluation.tables.splits import HOWS, conditions, folds, groups, parted, same_formula
-from sozai.evaluation.tables.verdict import corrected_interval, decide, gains_of, holm, ten_more
+from sozai.evaluation.tables.verdict import Losses, Prior, decide, ten_more
 from sozai.materials.tables.read import guessed
 
 
@@ -155,35 +155,92 @@ def test_filters_keep_the_better_half_and_rules_throw_rows_away():
     assert broken.rows(Recipe("none")) is None and "too few rows" in broken.failed["none"]
 
 
-def test_interval_is_the_corrected_resampled_t():
-    differences, train, test = [0.1, 0.2, 0.0, 0.1, 0.15], [80] * 5, [20] * 5
-    mean, low, high, p = corrected_interval(differences, train, test)
-    error = np.sqrt((1 / 5 + 20 / 80) * np.var(differences, ddof=1))
-    assert mean == pytest.approx(0.11) and high - mean == pytest.approx(2.7764451 * error)
-    assert low < mean < high and 0 < p < 0.5
-    assert corrected_interval([0.3], [8], [2])[3] == 1.0
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-
-
-def _fold(real: float, augmented: float) -> dict:
-    return {"train": 40, "test": 10, "truth": 10.0, "real": {"forest": real, "ridge": 3.0},
-            "augmented": {"forest": augmented, "ridge": 3.0}}  # fmt: skip
+def _folds(seed: int, means: dict[str, tuple[float, float]], noise: float = 0.2, rows: int = 50) -> list[dict]:
+    """Two repeats of five splits; squared errors of each learner without and with synthetic rows, paired by row."""
+    rng = np.random.default_rng(seed)
+    hard = rng.chisquare(1, rows)  # what is hard for one is hard for all
+    found = []
+    for repeat in range(2):
+        for test in np.array_split(np.random.default_rng(repeat).permutation(rows), 5):
+            losses = {
+                name: [(hard[test] * mean * (1 + noise * rng.normal(size=len(test)))).tolist() for mean in pair]
+                for name, pair in means.items()
+            }
+            found.append({
+                "test": len(test), "train": rows - len(test), "truth": float(len(test)), "places": test.tolist(),
+                "family": test.tolist(), "losses": losses,
+                "real": {name: sum(both[0]) for name, both in losses.items()},
+                "augmented": {name: sum(both[1]) for name, both in losses.items()},
+            })  # fmt: skip
+    return found
 
 
 def test_the_verdict_follows_the_folds():
-    helped = [_fold(4.0 + 0.1 * k, 2.0 + 0.1 * k) for k in (-1, 0, 1)] * 3
-    verdict = decide(helped, ("forest", "ridge"), {"forest": "X", "ridge": "X"}, {}, 50, "y")
-    assert verdict.advice == "augment" and verdict.use and "raises R2 of forest from 0.60 to 0.80" in verdict.sentence
-    weaker = [_fold(5.0 + 0.1 * k, 4.0 + 0.05 * k) for k in (-1, 0, 1)] * 3
-    verdict = decide(weaker, ("forest", "ridge"), {"forest": "X", "ridge": "X"}, {}, 50, "y")
-    assert verdict.advice == "learner" and not verdict.use and "ridge on the real rows alone" in verdict.sentence
+    helped = _folds(0, {"forest": (0.4, 0.2), "ridge": (0.5, 0.6)})
+    verdict = decide(helped, ("forest", "ridge"), "X", {}, 50, "y")
+    assert verdict.use and verdict.learner == verdict.best_real == "forest" and verdict.recipe == "X"
+    assert verdict.sentence.startswith("Augmentation with X raises R2 for y") and verdict.best.expected > 0.05
+    weaker = _folds(0, {"forest": (0.9, 0.6), "ridge": (0.3, 0.4)})
     curve = {"ridge": ([20.0, 40.0], [0.5, 0.6])}
-    none = [_fold(4.0, 4.0 + k) for k in (-1, 0, 1)] * 3
-    verdict = decide(none, ("forest", "ridge"), {}, curve, 40, "y")
-    assert verdict.advice == "measure" and "ten more experiments" in verdict.sentence
+    verdict = decide(weaker, ("forest", "ridge"), "X", curve, 40, "y")
+    assert not verdict.use and verdict.learner == "ridge" and "ten more experiments" in verdict.sentence
+    assert "If it must be forest, X raises" in verdict.sentence
     assert verdict.ten_more == pytest.approx(0.1 / np.log(2) * np.log(1.25))
     assert ten_more([10.0], [0.2], 10) is None and ten_more([10.0, 20.0], [0.5, 0.4], 20) == 0.0
-    assert gains_of(helped[:1], ["forest"]) == []
+    failed = [{**fold, "augmented": {}} for fold in weaker]
+    verdict = decide(failed, ("forest", "ridge"), "", {}, 40, "y")
+    assert not verdict.use and verdict.best is None and not verdict.gains and "no generator" in verdict.sentence
+
+
+def test_no_row_is_judged_by_a_choice_it_took_part_in():
+    """Among many equally good candidates the luckiest seems better, unless it is chosen without the rows judged on."""
+    lucky, honest = [], []
+    for seed in range(20):
+        names = [f"learner {k}" for k in range(6)]
+        folds = _folds(seed, dict.fromkeys(names, (0.5, 0.5)), noise=0.5)
+        losses = Losses(folds, names)
+        honest.append(losses.compared("best", 50, losses.real()[:1], losses.picks).share)
+        first, best = losses.real()[0], losses.best(losses.picks)
+        lucky.append(1 - losses.by_row[best].sum() / losses.by_row[first].sum())
+    assert np.mean(lucky) > 0.05 > 0.01 > np.mean(honest)
+
+
+@given(st.floats(-0.5, 0.5), st.floats(0.001, 0.5), st.integers(20, 500))
+@settings(max_examples=50, deadline=None)
+def test_the_posterior_lies_between_what_is_usual_and_what_was_measured(measured, error, rows):
+    prior = Prior(0.02, -0.01, 0.05, 1.2, 0.01)
+    usual = 0.02 - 0.01 * np.log2(rows / 100)
+    mean, spread = prior.posterior(rows, measured, error)
+    assert min(usual, measured) - 1e-9 <= mean <= max(usual, measured) + 1e-9 and 0 < spread < 0.05
+    assert prior.posterior(rows, measured, 2 * error)[1] > spread
+
+
+def test_a_gaussian_process_stays_near_what_was_measured():
+    """Few rows of many features that jump: likelihood alone takes them for a steep plane."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(50, 13)), columns=[f"x{k}" for k in range(13)])
+    frame["y"] = 3 * frame["x0"] + rng.normal(size=50)
+    for name in ("gaussian-process", "ridge"):
+        model = learner(name, guessed(frame), "y").fit(frame, frame["y"].to_numpy())
+        guess = model.predict(frame * 100)
+        assert np.ptp(guess) <= 1.2 * np.ptp(frame["y"]) + 1e-9
+
+
+def test_the_ensemble_is_the_mean_of_its_members_and_constant_columns_do_no_harm():
+    prepared = prepare(guessed(mixes()), "strength")
+    fold = parted(prepared.family, 5, 0)[0]
+    setting = Setting(LEARNERS, {"noted": lambda train, seed: Noted(train)})
+    maker = setting.augmenter(prepared, fold.train, 0)
+    recipe = Recipe("noted", 2.0)
+    whole = measure(prepared, fold, maker, recipe, LEARNERS, 0)
+    alone = measure(prepared, fold, maker, recipe, ("ensemble",), 0)
+    assert np.allclose(whole["guesses"]["ensemble"], alone["guesses"]["ensemble"], atol=1e-3)
+    same = guessed(mixes().assign(cement=300.0))
+    for name in LEARNERS:
+        features = same.select(["cement", "strength"])
+        assert np.isfinite(
+            learner(name, features, "strength").fit(same.frame, same.frame["strength"]).predict(same.frame)
+        ).all()
 
 
 def test_preparing_says_what_it_leaves_out_and_judges_inequalities_one_sided():

@@ -33,14 +33,16 @@ def augment(
     minutes: Annotated[float, typer.Option(help="Time for all of it.")] = 10.0,
     learner: Annotated[
         list[str] | None,
-        typer.Option("--learner", "--learners", help="boosting, forest, gaussian-process, ridge; may be repeated."),
+        typer.Option(
+            "--learner", "--learners", help="boosting, forest, gaussian-process, ridge, ensemble; may be repeated."
+        ),
     ] = None,
     generator: Annotated[
         list[str] | None,
         typer.Option(
             "--generator",
             "--generators",
-            help="taught-mixture, or a name as of 'sozai generate --table'; may be repeated.",
+            help="smote, taught-mixture, or a name as of 'sozai generate --table'; may be repeated.",
         ),
     ] = None,
     write: Annotated[
@@ -152,12 +154,14 @@ def _render(result: dict[str, Any], out: Path, console: Console) -> None:
 
     verdict = result["verdict"]
     console.print(f"[bold]{escape(verdict['sentence'])}[/bold]", soft_wrap=True)
-    table = Table("learner", "real rows", "with synthetic", "gain", "95% interval", box=None, header_style="bold")
-    for gain in verdict["gains"]:
-        interval = "-" if gain["low"] is None or gain["high"] is None else f"{gain['low']:+.3f} to {gain['high']:+.3f}"
+    table = Table(
+        "learner", "real rows", "with synthetic", "gain to expect", "95% interval", box=None, header_style="bold"
+    )
+    for gain in ([verdict["best"]] if verdict["best"] else []) + verdict["gains"]:
         table.add_row(
-            gain["learner"], f"{gain['real']:.3f}", f"{gain['augmented']:.3f}", f"{gain['gain']:+.3f}", interval
-        )
+            gain["learner"], f"{gain['real']:.3f}", f"{gain['augmented']:.3f}", f"{gain['expected']:+.3f}",
+            f"{gain['low']:+.3f} to {gain['high']:+.3f}",
+        )  # fmt: skip
     console.print(table)
     for note in result["notes"]:
         console.print(f"[dim]{escape(note)}[/dim]", soft_wrap=True)

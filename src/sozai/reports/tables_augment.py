@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sozai.evaluation.tables.augmentation import Study
-from sozai.evaluation.tables.verdict import gains_of, r2
+from sozai.evaluation.tables.verdict import BEST, r2
 from sozai.reports import charts
 from sozai.reports.page import Section, beside, bullets, join, paragraph, picture, render_page, table
 
@@ -47,24 +47,30 @@ def augmentation_page(study: Study, source: str, manifest: Mapping[str, Any]) ->
 
 
 def _learners(study: Study) -> Section:
-    gains = study.verdict.gains
+    verdict = study.verdict
+    both = [gain for gain in (verdict.best, *verdict.gains) if gain is not None]
     rows = [
         [
-            gain.learner, gain.real, gain.augmented, f"{gain.mean:+.3f}", _interval(gain.low, gain.high), gain.p,
-            "use" if gain.use else "do not use",
+            gain.learner, gain.real, gain.augmented, f"{gain.mean:+.3f}", f"{gain.expected:+.3f}",
+            f"{gain.low:+.3f} to {gain.high:+.3f}", f"{gain.probability:.0%}",
+            "use" if (verdict.use if gain.learner == BEST else gain.use) else "do not use",
         ]
-        for gain in gains
+        for gain in both
     ]  # fmt: skip
-    heads = ["learner", "R2, real rows", "R2, with synthetic", "gain", "95% interval", "p of no gain (Holm)", "verdict"]
+    heads = ["learner", "R2, real rows", "R2, with synthetic", "gain, measured", "gain to expect", "95% interval",
+             "probability of a gain", "verdict"]  # fmt: skip
     parts = [table(heads, rows) if rows else paragraph("No generator could learn these rows.")]
-    known = {gain.learner: gain for gain in gains if np.isfinite([gain.low, gain.high]).all()}
-    if known:
-        half = {name: (gain.high - gain.low) / 2 for name, gain in known.items()}
-        drawn = charts.bars({name: gain.mean for name, gain in known.items()}, "gain in R2", spread=half)
+    if both:
+        half = {gain.learner: (gain.high - gain.low) / 2 for gain in both}
+        drawn = charts.bars({gain.learner: gain.expected for gain in both}, "gain in R2 to expect", spread=half)
         parts.append(beside(picture(drawn, "Gain by learner with its 95% interval."), _parity(study)))
     if study.failed:
         parts.append(bullets([f"{name} was left out: {why}" for name, why in study.failed.items()]))
-    lead = "Each number is over rows that neither learner nor generator nor the choice of recipe has seen."
+    lead = (
+        f"'{BEST}' is the best of all learners, with or without synthetic rows, against the best on real rows alone: "
+        "the verdict is about this. Below it, what synthetic rows do to each learner. Each number is over rows that "
+        "neither learner nor generator nor the choice of recipe has seen."
+    )
     return Section("With and without synthetic rows", lead, join(*parts))
 
 
@@ -126,11 +132,11 @@ def _splits(study: Study) -> Section:
     rows = []
     for how, found in kinds.items():
         for name in learners:
-            gain = next((each for each in gains_of(found, [name])), None)
+            without = r2(found, "real", name)
+            with_ = r2(found, "augmented", name) if all(name in fold["augmented"] for fold in found) else None
             rows.append([
-                NAMES[how], name, len(found), f"{r2(found, 'real', name):.2f}",
-                "–" if gain is None else f"{gain.augmented:.2f}",
-                "–" if gain is None else f"{gain.mean:+.3f}",
+                NAMES[how], name, len(found), f"{without:.2f}", "–" if with_ is None else f"{with_:.2f}",
+                "–" if with_ is None else f"{with_ - without:+.3f}",
             ])  # fmt: skip
     parts = [table(["split", "learner", "splits", "R2, real rows", "R2, with synthetic", "gain"], rows)]
     single = [
@@ -199,11 +205,7 @@ def _method(study: Study) -> Section:
         "parted by a split.",
         "Generators, filters, and the preparation of columns are fitted on the training rows of each split only; the "
         "recipe is chosen by cross-validation within them.",
-        "Intervals: corrected resampled t (Nadeau and Bengio 2003); p values of several learners by Holm's method.",
+        "Intervals are posterior: the measured gain is shrunk towards what is usual on other tables (empirical Bayes).",
         *study.notes,
     ]
     return Section("Method and notes", "", bullets(said))
-
-
-def _interval(low: float, high: float) -> str:
-    return f"{low:+.3f} to {high:+.3f}" if np.isfinite([low, high]).all() else "–"

@@ -297,7 +297,7 @@ def _run(
     told = str(best) if best else ""
     label = f"log10 {target}" if prepared.log else target
     real_curve = {name: (sizes, without) for name, (sizes, without, _) in curves.items()}
-    verdict = decide(judged, learners, dict.fromkeys(learners, told), real_curve, rows, label)
+    verdict = decide(judged, learners, told, real_curve, rows, label)
     return Study(prepared, verdict, judged, harder, curves, best, notes, failed, setting.fits, complete, stopped)
 
 

@@ -13,8 +13,12 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor, HistGradientBoostingRegressor, VotingRegressor
-from sklearn.feature_selection import VarianceThreshold
+from sklearn.ensemble import (
+    ExtraTreesRegressor,
+    GradientBoostingRegressor,
+    HistGradientBoostingRegressor,
+    VotingRegressor,
+)
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sklearn.impute import SimpleImputer
@@ -162,7 +166,7 @@ def learner(name: str, table: Table, target: str, seed: int = 0) -> Pipeline:
 def _prepared(numbers: list[str], words: list[str], scaled: bool) -> ColumnTransformer:
     """From a frame to a matrix of numbers without gaps; a gap is told by a column of its own."""
     filled = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
-    steps: list[Any] = [filled, Unskew(), VarianceThreshold(), StandardScaler()] if scaled else [filled]
+    steps: list[Any] = [filled, Unskew(), StandardScaler()] if scaled else [filled]
     coded = make_pipeline(
         FunctionTransformer(_told),
         OneHotEncoder(handle_unknown="ignore", max_categories=20, sparse_output=False),

@@ -137,8 +137,7 @@ def choose(
             found = scores[name]
             if key not in found:
                 lost = sum(
-                    _loss(prepared, fold, maker, name, recipe, seed)
-                    for fold, maker in zip(splits, makers, strict=True)
+                    _loss(prepared, fold, maker, name, recipe, seed) for fold, maker in zip(splits, makers, strict=True)
                 )
                 found[key] = 1 - lost / total
         if on_step:
