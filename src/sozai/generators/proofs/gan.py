@@ -280,6 +280,7 @@ def digits_are_drawn() -> Iterator[Finding]:
     way = [torch.lerp(ends[0], ends[1], share) for share in torch.linspace(0, 1, 21)]
     with torch.no_grad():
         images = torch.stack([core.activate(core.generator(noise, {})) for noise in way]).flatten(2)
+    yield at_most("largest value before it is rounded to a grey level", 1.0, images.abs().max().item(), "tanh")
     steps = (images[1:] - images[:-1]).norm(dim=2)
     yield at_most(
         "largest of 20 steps, in the whole way", 0.35, (steps.amax(0) / steps.sum(0)).max().item(), "even: 0.05"
