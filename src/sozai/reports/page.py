@@ -18,6 +18,8 @@ from markupsafe import Markup, escape
 from sozai.files import atomic, plain
 
 _TEMPLATES = Path(__file__).parent / "templates"
+SHORT = 26
+"""Letters in a table's cell up to which it is kept on one line: an interval such as 71.43 (61.67 to 81.2)."""
 
 
 @dataclass(frozen=True)
@@ -116,28 +118,29 @@ def table(heads: Sequence[object], rows: Sequence[Sequence[Any]], most: int | No
         rows: cells; Markup stays as it is, all else is escaped.
         most: rows to show; below them stands how many are left out.
     """
-    numeric = [
-        bool(column) and all(_number(cell) for cell in column) and any(cell is not None for cell in column)
-        for column in (
-            [row[place] for row in rows] if rows else [] for place in range(len(heads))
-        )
-    ]  # fmt: skip
-    side = [Markup(' class="right"') if right else Markup("") for right in numeric]
-    top = join(*(Markup("<th{}>{}</th>").format(side[place], head) for place, head in enumerate(heads)))
+    kinds = [_kind([row[place] for row in rows]) for place in range(len(heads))]
     shown = rows if most is None else rows[:most]
-    body = join(
-        *(
-            Markup("<tr>{}</tr>").format(
-                join(*(Markup("<td{}>{}</td>").format(side[p], cell_text(cell)) for p, cell in enumerate(row)))
-            )
-            for row in shown
-        )
-    )
-    made = Markup('<div class="scroll"><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>').format(
-        top, body
+    made = Markup('<div class="scroll"><table><thead>{}</thead><tbody>{}</tbody></table></div>').format(
+        _row("th", heads, [kind.replace("nowrap", "") for kind in kinds]),
+        join(*(_row("td", [cell_text(cell) for cell in row], kinds) for row in shown)),
     )
     left_out = len(rows) - len(shown)
     return made + paragraph(f"{left_out:,} more rows are in the files of this run.", True) if left_out else made
+
+
+def _kind(cells: Sequence[Any]) -> str:
+    """Classes of a column: numbers to the right, what is short on one line."""
+    numeric = all(_number(cell) for cell in cells) and any(cell is not None for cell in cells)
+    short = all(len(str(cell_text(cell))) <= SHORT for cell in cells)
+    return " ".join([*(["right"] if numeric else []), *(["nowrap"] if short else [])])
+
+
+def _row(tag: str, cells: Sequence[Any], kinds: Sequence[str]) -> Markup:
+    made = (
+        Markup('<{} class="{}">{}</{}>').format(Markup(tag), kind, cell, Markup(tag))
+        for cell, kind in zip(cells, kinds, strict=True)
+    )
+    return Markup("<tr>{}</tr>").format(join(*made))
 
 
 def cell_text(value: Any) -> Any:
