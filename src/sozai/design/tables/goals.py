@@ -104,7 +104,7 @@ class Goal:
     def from_dict(cls, content: dict[str, Any]) -> Goal:
         """What ``to_dict`` wrote."""
         value = math.nan if content["value"] is None else content["value"]
-        return cls(content["aim"], content["text"], value, content["named"])
+        return cls(content["aim"], content["text"], value, content.get("named", ""))
 
 
 def outcomes_of(goals: Sequence[Goal], table: Table, said: Sequence[str] = ()) -> list[str]:
