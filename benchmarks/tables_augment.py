@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -149,8 +150,9 @@ def summary(entries: Sequence[tuple[str, int, Mapping[str, Any]]], names: Sequen
     return common.table(head, rows)
 
 
-def fitted(cases: Sequence[tuple[int, float, float, float]]) -> Prior:
-    """The prior of greatest likelihood, for (rows, measured share, its error, true share) of many studies."""
+def fitted(cases: Sequence[tuple[int, float, float, float]], weight: float) -> Prior:
+    """The prior of greatest likelihood, for (rows, measured share, its error, true share) of many studies that count
+    as ``weight`` each."""
     from scipy.optimize import minimize
 
     count, measured, error, true = np.array(cases).T
@@ -163,24 +165,30 @@ def fitted(cases: Sequence[tuple[int, float, float, float]]) -> Prior:
         off = (true - mean - slope * np.log2(count / 100)) ** 2 / spread**2 + 2 * np.log(spread)
         off += (measured - true) ** 2 / noise + np.log(noise)
         # Few tables: nothing far from what is usual for numbers of this kind.
-        return float(off.sum() + (slope / 0.02) ** 2 + (place[3] / 0.5) ** 2 + ((place[4] + 4) / 1.0) ** 2)
+        return float(weight * off.sum() + (slope / 0.02) ** 2 + (place[3] / 0.5) ** 2 + ((place[4] + 4) / 1.0) ** 2)
 
     place = minimize(lost, [0.0, 0.0, -3.0, 0.0, -4.0], method="Nelder-Mead", options={"maxiter": 8000}).x
     return Prior(*(float(f"{value:.3g}") for value in [*place[:2], *np.exp(place[2:])]))
 
 
 def priors(entries: Sequence[tuple[str, int, Mapping[str, Any]]]) -> dict[str, Prior]:
-    """By comparison; of the best of all, from studies where it learns from synthetic rows (else there is no
-    question)."""
+    """By comparison; of the best of all, from studies where it learns from synthetic rows (else there is no question),
+    with any three or more of the learners: more questions than the studies alone."""
     cases: dict[str, list[tuple[int, float, float, float]]] = {}
     for _, _, entry in entries:
-        losses = Losses(entry["folds"], LEARNERS)
-        for name, (gain, _, true) in outcomes(entry).items():
-            if name == ONLY or (name == BEST and not losses.best(losses.picks)[1]):
-                continue
-            left = entry["true"][losses.best(losses.real())[0] if name == BEST else name][0]
-            cases.setdefault(name, []).append((entry["rows"], gain.share, gain.error, true / left))
-    return {name: fitted(found) for name, found in cases.items()}
+        folds, true, count = entry["folds"], entry["true"], entry["rows"]
+        for gain in decide(folds, LEARNERS, "", {}, count, "").gains:
+            share = 1 - true[gain.learner][1] / true[gain.learner][0]
+            cases.setdefault(gain.learner, []).append((count, gain.share, gain.error, share))
+        for some in (each for size in range(3, 6) for each in combinations(LEARNERS, size)):
+            losses = Losses(folds, some)
+            learner, side = losses.best(losses.picks)
+            if side:
+                gain = losses.compared(BEST, count, losses.real(), losses.picks)
+                share = 1 - true[learner][side] / true[losses.best(losses.real())[0]][0]
+                cases.setdefault(BEST, []).append((count, gain.share, gain.error, share))
+    subsets = sum(1 for size in range(3, 6) for _ in combinations(LEARNERS, size))
+    return {name: fitted(found, 1 / subsets if name == BEST else 1.0) for name, found in cases.items()}
 
 
 def main() -> None:

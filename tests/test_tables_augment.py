@@ -209,7 +209,7 @@ def test_no_row_is_judged_by_a_choice_it_took_part_in():
 @settings(max_examples=50, deadline=None)
 def test_the_posterior_lies_between_what_is_usual_and_what_was_measured(measured, error, rows):
     prior = Prior(0.02, -0.01, 0.05, 1.2, 0.01)
-    usual = 0.02 - 0.01 * np.log2(rows / 100)
+    usual = 0.02 - 0.01 * np.log2(np.clip(rows, 50, 200) / 100)
     mean, spread = prior.posterior(rows, measured, error)
     assert min(usual, measured) - 1e-9 <= mean <= max(usual, measured) + 1e-9 and 0 < spread < 0.05
     assert prior.posterior(rows, measured, 2 * error)[1] > spread

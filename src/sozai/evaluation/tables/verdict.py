@@ -14,17 +14,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
 LEVEL = 0.95
-SURE = 0.8
+SURE = 0.75
 """Probability of a gain from which the verdict is to use the rows; chosen on the tables of ``PRIORS``."""
-UNCLEAR = 0.01
-"""Gain in R2 above which a verdict against the rows says that the folds do not settle it."""
+HEAD_START = 0.03
+"""Share by which synthetic rows must lower the squared error of the best on real rows alone to be chosen; as ``SURE``
+chosen on the tables of ``PRIORS``."""
 BEST = "best"
 """Name of the comparison of the best of all with the best on real rows alone."""
 Pick = tuple[str, int]
@@ -51,7 +52,8 @@ class Prior:
 
     def posterior(self, rows: int, measured: float, error: float) -> tuple[float, float]:
         """Mean and standard deviation of the true gain."""
-        usual = self.mean + self.slope * math.log2(rows / 100)
+        # Known from tables of 50 to 200 rows.
+        usual = self.mean + self.slope * math.log2(min(max(rows, 50), 200) / 100)
         noise = (self.factor * error) ** 2 + self.floor**2
         weight = self.spread**2 / (self.spread**2 + noise)
         return usual + weight * (measured - usual), math.sqrt(self.spread**2 * (1 - weight))
@@ -112,7 +114,8 @@ class Augmentation:
     Args:
         use: whether the best there is uses synthetic rows.
         sentence: for a person.
-        best: the best of all against the best on real rows alone; ``None`` where no generator could learn the rows.
+        best: the best of all against the best on real rows alone (where that is the same, there is nothing to expect);
+            ``None`` where no generator could learn the rows.
         gains: by learner, best with synthetic rows first.
         recipe: how to make the rows, where ``use``.
         learner: that is best for the table, with synthetic rows if ``use``.
@@ -164,10 +167,11 @@ class Losses:
         return np.asarray(fold["losses"][pick[0]][pick[1]], float)
 
     def best(self, picks: Sequence[Pick], without: Sequence[int] = ()) -> Pick:
-        """The candidate with the least error on all rows but those at some places."""
+        """The candidate with the least error on all rows but those at some places; of one with synthetic rows it must
+        be less by ``HEAD_START``."""
         kept = np.ones(self.count, bool)
         kept[list(without)] = False
-        return min(picks, key=lambda pick: float(self.by_row[pick][kept].sum()))
+        return min(picks, key=lambda pick: float(self.by_row[pick][kept].sum()) / (1 - HEAD_START * pick[1]))
 
     def real(self) -> list[Pick]:
         """Candidates without synthetic rows."""
@@ -260,17 +264,21 @@ def decide(
     if best and side and best.use:
         sentence = (
             f"Augmentation with {recipe} raises R2 for {target} from {alone:.2f} ({best_real}, the best on the real "
-            f"rows alone) to {r2(folds, 'augmented', learner):.2f} ({learner}); to be expected on new rows: "
-            f"{_gain(best)}."
+            f"rows alone) to {r2(folds, 'augmented', learner):.2f} ({learner}); {_gain(best)}."
         )
         return Augmentation(True, sentence, best, tuple(gains), recipe, learner, best_real, alone, more)
-    parts = [f"Augmentation does not help to predict {target} here"]
     if best is None:
-        parts.append(" (no generator could learn these rows)")
+        parts = [f"Augmentation does not help to predict {target} here (no generator could learn these rows)"]
+    elif side:
+        parts = [f"Augmentation was not shown to help to predict {target} here ({learner}: {_gain(best)})"]
     else:
-        if best.expected > UNCLEAR:
-            parts = [f"Augmentation was not shown to help to predict {target} here"]
-        parts.append(f" (to be expected: {_gain(best)})")
+        # The best of all is the best on real rows alone: the same learner gains nothing over itself.
+        best = replace(best, expected=0.0, low=0.0, high=0.0, probability=0.0)
+        nearest = losses.best([pick for pick in losses.picks if pick[1]])[0]
+        parts = [
+            f"Augmentation does not help to predict {target} here (the best with synthetic rows, {nearest}, has R2 "
+            f"{r2(folds, 'augmented', nearest):.2f})"
+        ]
     if more:
         parts.append(f"; ten more experiments would, by about {more:+.3f} R2")
     parts.append(f". Train {best_real} on the real rows alone: R2 {alone:.2f}.")
@@ -278,13 +286,13 @@ def decide(
     if helped:
         parts.append(
             f" If it must be {helped.learner}, {recipe} raises its R2 from {helped.real:.2f} to {helped.augmented:.2f} "
-            f"(to be expected: {_gain(helped)})."
+            f"({_gain(helped)})."
         )
     return Augmentation(False, "".join(parts), best, tuple(gains), "", best_real, best_real, alone, more)
 
 
 def _gain(gain: Gain) -> str:
     return (
-        f"a gain of {gain.expected:+.3f}, 95% posterior interval {gain.low:+.3f} to {gain.high:+.3f}, "
+        f"gain to expect on new rows {gain.expected:+.3f}, 95% posterior interval {gain.low:+.3f} to {gain.high:+.3f}, "
         f"{gain.probability:.0%} probable to be above 0"
     )
