@@ -270,7 +270,8 @@ def _run(
         for how in hows:
             for place, fold in enumerate(folds(prepared.table, target, how, SPLITS_EACH, seed)):  # type: ignore[arg-type]
                 work = _judging(prepared, fold, quick, seed + place, clock, f"{how}: {fold.name}")
-                harder.setdefault(how, []).append(clock.run(f"{how}/{place}", work))
+                found = clock.run(f"{how}/{place}", work)
+                harder.setdefault(how, []).append(found)
 
     try:
         again(0)
