@@ -234,6 +234,7 @@ def _single(
     if (
         slip is not None
         and slip.happens_in(unit)
+        and _seen_size(slip.value, numbers.raw[:, column])
         and each["slip_own"] > 1
         and each["slip_row"] > max(2.0, each["usual_row"] - 6)
     ):
@@ -262,6 +263,12 @@ def _single(
 def _unique(each: Mapping[str, float]) -> bool:
     """Whether the slip alone, not just any usual value, makes the row what it should be."""
     return each["slip_own"] > 4
+
+
+def _seen_size(value: float, column: np.ndarray) -> bool:
+    """Whether a value is not far smaller than all others but zeros: beside many zeros almost nothing would fit."""
+    sizes = np.abs(column[np.isfinite(column) & (column != 0)])
+    return bool(sizes.size and abs(value) >= 0.5 * sizes.min())
 
 
 def _twins(numbers: Numbers, row: int, column: int) -> list[int]:
