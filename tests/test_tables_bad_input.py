@@ -1,4 +1,4 @@
-"""A user's mistakes with tables: one sentence that says what and where, exit code 2, no traceback, nothing written over."""
+"""Mistakes with tables: one sentence that says what and where, exit code 2, no traceback, nothing written over."""
 
 from __future__ import annotations
 

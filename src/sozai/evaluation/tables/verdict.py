@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 LEVEL = 0.95
-SURE = 0.75
+SURE = 0.8
 """Probability of a gain from which the verdict is to use the rows; chosen on the tables of ``PRIORS``."""
-HEAD_START = 0.03
+HEAD_START = 0.05
 """Share by which synthetic rows must lower the squared error of the best on real rows alone to be chosen; as ``SURE``
 chosen on the tables of ``PRIORS``."""
 BEST = "best"
