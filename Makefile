@@ -26,7 +26,7 @@ demo: $(VENV)/.for-demo
 	$(BIN)/sozai demo --out run/demo
 
 test: lint
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.for-tests
 	$(BIN)/ruff check .
