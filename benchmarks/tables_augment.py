@@ -138,10 +138,12 @@ def summary(entries: Sequence[tuple[str, int, Mapping[str, Any]]], names: Sequen
         for count in [*sorted({size for size, _ in found}), None]:
             known = [out[name][1:] for size, out in found if count in (size, None) and name in out]
             used = np.array([gain for use, gain in known if use])
-            wide = 1.96 * used.std(ddof=1) / np.sqrt(len(used)) if len(used) > 1 else float("nan")
+            said = f"{used.mean():+.3f}" if len(used) else "-"
+            if len(used) > 1:
+                said += f" ± {1.96 * used.std(ddof=1) / np.sqrt(len(used)):.3f}"
             left = [gain for use, gain in known if not use]
             rows.append([
-                name, count or "all", len(known), len(used), f"{used.mean():+.3f} ± {wide:.3f}" if len(used) else "-",
+                name, count or "all", len(known), len(used), said,
                 f"{used.min():+.3f}" if len(used) else "-", f"{np.mean(left):+.3f}" if left else "-",
                 f"{np.mean([gain for _, gain in known]):+.3f}", f"{np.mean([right(*pair) for pair in known]):.0%}",
             ])  # fmt: skip
