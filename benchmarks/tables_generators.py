@@ -20,17 +20,17 @@ import numpy as np
 import pandas as pd
 from common import Cache, machine, spread, table, write_fragment  # first: one thread
 
-from sozai.evaluation.tables.metrics import (
+from sozai.generators.tables import table_generator
+from sozai.generators.tables.names import CLASSICAL, NEURAL
+from sozai.materials.tables.read import guessed
+from sozai.materials.tables.table import Table
+from sozai.metrics.fidelity import (
     closest_record,
     column_shapes,
     pair_trends,
     synthetic_to_real_r2,
     two_sample_auc,
 )
-from sozai.generators.tables import table_generator
-from sozai.generators.tables.names import CLASSICAL, NEURAL
-from sozai.materials.tables.read import guessed
-from sozai.materials.tables.table import Table
 
 TABLES = {
     "concrete": ("concrete.csv", "Strength", ()),
@@ -64,7 +64,8 @@ numpy.random.seed(seed); torch.manual_seed(seed)
 frame = pandas.read_csv(source)
 kind = {"CTGAN": CTGAN, "TVAE": TVAE}[name]
 import inspect
-off = {k: False for k in ("cuda", "enable_gpu") if k in inspect.signature(kind.__init__).parameters}
+known = inspect.signature(kind.__init__).parameters
+off = {"enable_gpu" if "enable_gpu" in known else "cuda": False}
 begun = time.process_time()
 model = kind(**off); model.fit(frame, [])
 fit = time.process_time() - begun

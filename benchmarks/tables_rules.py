@@ -24,12 +24,12 @@ import common  # first: one thread
 import numpy as np
 import pandas as pd
 
-from sozai.evaluation.tables.metrics import two_sample_auc
 from sozai.generators.tables import table_generator
 from sozai.knowledge.tables.rulefile import rules_from
 from sozai.knowledge.tables.ruleset import TableRules, rules_of
 from sozai.knowledge.tables.sums import Sum
 from sozai.materials.tables.table import Column, Group, Table
+from sozai.metrics.fidelity import two_sample_auc
 
 COUNT = 100_000
 OURS = ("trees", "gaussian-copula", "smote")

@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from sozai.errors import UserError
-from sozai.evaluation.tables import metrics
-from sozai.evaluation.tables.privacy import membership_audit
 from sozai.generators.tables import choose, load_table_generator, table_generator
 from sozai.generators.tables.groups import Closure
 from sozai.generators.tables.impute import filled
@@ -21,6 +19,7 @@ from sozai.generators.tables.names import CLASSICAL, NEURAL
 from sozai.generators.tables.representation import NumberCode, Representation
 from sozai.knowledge.tables.ruleset import TableRules, rules_of
 from sozai.materials.tables.table import Column, Group, Table
+from sozai.metrics.privacy import membership_audit
 
 
 @pytest.fixture(scope="module")

@@ -9,18 +9,18 @@ import numpy as np
 import pandas as pd
 
 from sozai.errors import UserError
-from sozai.evaluation.tables.metrics import (
+from sozai.evaluation.tables.nested import Setting
+from sozai.evaluation.tables.prepare import Prepared
+from sozai.evaluation.tables.recipes import Fit, Recipe
+from sozai.evaluation.tables.splits import parted
+from sozai.knowledge.tables.ruleset import TableRules
+from sozai.metrics.fidelity import (
     closest_record,
     column_shapes,
     pair_trends,
     synthetic_to_real_r2,
     two_sample_auc,
 )
-from sozai.evaluation.tables.nested import Setting
-from sozai.evaluation.tables.prepare import Prepared
-from sozai.evaluation.tables.recipes import Fit, Recipe
-from sozai.evaluation.tables.splits import parted
-from sozai.knowledge.tables.ruleset import TableRules
 
 PROVENANCE = "origin"
 """Column of ``augmented`` that tells real rows from synthetic ones."""

@@ -110,8 +110,6 @@ def _trial(
     settings: dict[str, Any],
 ) -> dict[str, Any]:
     """One candidate on all folds."""
-    from sozai.evaluation.tables import metrics  # it knows tables only, not us
-
     rows: list[dict[str, float]] = []
     cpu = time.process_time()
     spent = 0.0
@@ -124,7 +122,7 @@ def _trial(
             )
             spent += time.process_time() - started
             drawn = made.sample(max(len(part), 20), seed=seed)
-            rows.append(_judged(metrics, table, part.frame, held.frame, drawn, target, seed))
+            rows.append(_judged(table, part.frame, held.frame, drawn, target, seed))
     except UserError as error:
         return {"name": name, "score": None, "note": error.sentence(), "cpu_seconds": time.process_time() - cpu}
     parts = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
@@ -138,7 +136,6 @@ def _trial(
 
 
 def _judged(
-    metrics: Any,
     table: Table,
     train: pd.DataFrame,
     held: pd.DataFrame,
@@ -146,16 +143,18 @@ def _judged(
     target: str | None,
     seed: int,
 ) -> dict[str, float]:
-    shapes = metrics.column_shapes(held, drawn, table)[0]
-    auc = metrics.two_sample_auc(held, drawn, table, seed) if min(len(held), len(drawn)) >= 10 else 0.5
-    near = metrics.closest_record(train, held, drawn, table)
-    pairs = metrics.pair_trends(held, drawn, table)[0]
+    from sozai.metrics import fidelity
+
+    shapes = fidelity.column_shapes(held, drawn, table)[0]
+    auc = fidelity.two_sample_auc(held, drawn, table, seed) if min(len(held), len(drawn)) >= 10 else 0.5
+    near = fidelity.closest_record(train, held, drawn, table)
+    pairs = fidelity.pair_trends(held, drawn, table)[0]
     made = {"shapes": shapes, "pairs": pairs, "two_sample_auc": auc, "distance": near["ratio"]}
     useful = pairs
     if target is not None and table.columns[target].numeric and held[target].nunique() > 1:
         names = table.modelled
-        made["r2"] = metrics.synthetic_to_real_r2(drawn[names], held[names], target, seed)
-        made["r2_real"] = metrics.synthetic_to_real_r2(train[names], held[names], target, seed)
+        made["r2"] = fidelity.synthetic_to_real_r2(drawn[names], held[names], target, seed)
+        made["r2_real"] = fidelity.synthetic_to_real_r2(train[names], held[names], target, seed)
         useful = float(np.clip(made["r2"] / max(made["r2_real"], 0.05), 0, 1))
     parts = (shapes, float(np.clip(2 - 2 * auc, 0, 1)), useful, min(near["ratio"], 1.0))
     made["score"] = float(np.mean(parts))

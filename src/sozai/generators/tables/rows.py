@@ -230,7 +230,7 @@ class RowGenerator(TableGenerator):
 
     def _audited(self, table: Table, seed: int, left: float, tell: Progress) -> dict[str, Any]:
         """The membership audit of a twin that learned half of the rows."""
-        from sozai.evaluation.tables.privacy import membership_audit  # it knows tables only, not us
+        from sozai.metrics.privacy import membership_audit
 
         order = np.random.default_rng(seed).permutation(len(table))
         half = len(order) // 2

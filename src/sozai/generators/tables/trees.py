@@ -109,7 +109,7 @@ class SequentialTrees(RowGenerator):
         """The largest share of close rows, up to the setting, with which drawn rows are no nearer to the training rows
         than these are to each other (median distance to the closest record).
         """
-        from sozai.evaluation.tables.metrics import _points, nearest  # it knows tables only, not us
+        from sozai.metrics.fidelity import _points, nearest
 
         frame = table.frame.iloc[:2000]
         for share in (1.0, 0.75, 0.5, 0.25):

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sozai.evaluation.tables.metrics import COPY, MOST_ROWS, _points, nearest
 from sozai.materials.tables.table import Table
+from sozai.metrics.fidelity import COPY, MOST_ROWS, _points, nearest
 
 CONSPICUOUS = 0.65
 """An attack with a larger area under the curve is told as a risk."""
