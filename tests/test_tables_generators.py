@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sozai.fidelity.privacy import membership_audit
 from typer.testing import CliRunner
 
 from sozai.errors import UserError
@@ -19,7 +20,6 @@ from sozai.generators.tables.names import CLASSICAL, NEURAL
 from sozai.generators.tables.representation import NumberCode, Representation
 from sozai.knowledge.tables.ruleset import TableRules, rules_of
 from sozai.materials.tables.table import Column, Group, Table
-from sozai.metrics.privacy import membership_audit
 
 
 @pytest.fixture(scope="module")
@@ -126,9 +126,9 @@ def test_the_same_seed_learns_the_same(mixes):
 
 def test_tree_rows_are_like_the_table_useful_and_no_copies(mixes, trees):
     rows = trees.sample(120, seed=0)
-    assert metrics.column_shapes(mixes.frame, rows, mixes)[0] > 0.9
-    assert metrics.synthetic_to_real_r2(rows, mixes.frame, "strength") > 0.7
-    assert metrics.closest_record(mixes.frame, mixes.frame, rows, mixes)["copies"] == 0
+    assert fidelity.column_shapes(mixes.frame, rows, mixes)[0] > 0.9
+    assert fidelity.synthetic_to_real_r2(rows, mixes.frame, "strength") > 0.7
+    assert fidelity.closest_record(mixes.frame, mixes.frame, rows, mixes)["copies"] == 0
     assert 0.05 < rows["water"].isna().mean() < 0.3
 
 
@@ -257,18 +257,18 @@ def test_every_fit_is_audited(trees):
 def test_measures_tell_good_rows_from_bad(mixes):
     half, other = mixes.frame.iloc[::2], mixes.frame.iloc[1::2]
     bad = other.assign(cement=other["cement"] + 200, strength=other["strength"].to_numpy()[::-1])
-    assert metrics.column_shapes(half, half, mixes)[0] == metrics.pair_trends(half, half, mixes)[0] == 1
-    assert metrics.column_shapes(half, other, mixes)[0] > metrics.column_shapes(half, bad, mixes)[0]
-    assert metrics.two_sample_auc(half, other, mixes) < 0.65 < 0.75 < metrics.two_sample_auc(half, bad, mixes)
+    assert fidelity.column_shapes(half, half, mixes)[0] == fidelity.pair_trends(half, half, mixes)[0] == 1
+    assert fidelity.column_shapes(half, other, mixes)[0] > fidelity.column_shapes(half, bad, mixes)[0]
+    assert fidelity.two_sample_auc(half, other, mixes) < 0.65 < 0.75 < fidelity.two_sample_auc(half, bad, mixes)
     assert (
-        metrics.synthetic_to_real_r2(half, other, "strength")
+        fidelity.synthetic_to_real_r2(half, other, "strength")
         > 0.5
-        > metrics.synthetic_to_real_r2(bad, half, "strength")
+        > fidelity.synthetic_to_real_r2(bad, half, "strength")
     )
-    assert metrics.closest_record(half, other, half, mixes) | {"synthetic": 0} == metrics.closest_record(
+    assert fidelity.closest_record(half, other, half, mixes) | {"synthetic": 0} == fidelity.closest_record(
         half, other, half, mixes
     )
-    assert metrics.closest_record(half, other, other, mixes)["ratio"] == 1
+    assert fidelity.closest_record(half, other, other, mixes)["ratio"] == 1
 
 
 def test_the_best_is_chosen_on_held_out_rows_and_what_was_tried_is_told(mixes):

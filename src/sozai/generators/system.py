@@ -9,7 +9,6 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from torch import nn
 
 from sozai.errors import UserError
 from sozai.fields import Field
@@ -285,14 +284,17 @@ class System(Generator):
             UserError: this is no diffusion that samplers can wrap, or the sampler needs data.
         """
         core = self._fitted()
-        if not isinstance(getattr(core, "sampler", None), nn.Module):
-            raise UserError(f"{self.name} is no diffusion that a sampler can wrap", "wraps", "fit such as ddpm or vdm")
         from sozai.generators.samplers import catalog
+        from sozai.generators.samplers.base import Sampler
+
+        own = getattr(core, "sampler", None)
+        if not isinstance(own, Sampler):
+            raise UserError(f"{self.name} is no diffusion that a sampler can wrap", "wraps", "fit such as ddpm or vdm")
 
         chosen = {"sampler": sampler.name, "sampler_settings": settings}
         other = System(self.recipe, **{**self.settings, **chosen})
         other.core = copy.copy(core)  # shares the weights
-        made = catalog.make(sampler.name, core.codec.event, **settings).to(core.device).within(core.sampler)
+        made = catalog.make(sampler.name, core.codec.event, **settings).to(core.device).within(own)
         other.core._modules = {**core._modules, "sampler": made}
         if data is not None:
             dataset = as_dataset(data)
