@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sozai.fidelity.privacy import membership_audit
 from typer.testing import CliRunner
 
 from sozai.errors import UserError
@@ -20,6 +19,8 @@ from sozai.generators.tables.names import CLASSICAL, NEURAL
 from sozai.generators.tables.representation import NumberCode, Representation
 from sozai.knowledge.tables.ruleset import TableRules, rules_of
 from sozai.materials.tables.table import Column, Group, Table
+from sozai.metrics import fidelity
+from sozai.metrics.privacy import membership_audit
 
 
 @pytest.fixture(scope="module")
