@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch and numpy load: tests run beside each other
 os.environ.setdefault("TERM", "dumb")
 
+import numpy
 import pytest
 from pymatgen.core import Lattice, Structure
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def same_randomness() -> None:
+    """Each test draws the same numbers, whatever ran before it in its process."""
+    numpy.random.seed(0)
+    if "torch" in sys.modules:  # the first import seeds by itself
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture(scope="session")

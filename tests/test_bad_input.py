@@ -223,7 +223,7 @@ def parquet_without_structures(folder):
     import pandas as pd
 
     pd.DataFrame({"a": [1]}).to_parquet(folder / "x.parquet")
-    return ["check", str(folder / "x.parquet")]
+    return ["screen", str(folder / "x.parquet"), "--out", str(folder / "run")]
 
 
 @bad("row 1", "7 lattice numbers")

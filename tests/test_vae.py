@@ -82,7 +82,7 @@ def test_conditions_matter():
     labels = torch.arange(600) % 3
     data = {"x": labels.float()[:, None] * 4 + torch.randn(600, 1) * 0.3, "k": labels}
     core = BUILD["vae"]({"x": number(1)}, {"k": category(3)}, latent=1, width=16)
-    train(core, data, steps=150, ema=0.95, device="cpu")
+    train(core, data, steps=400, ema=0.95, device="cpu")
     with seeded(0):
         means = core.sample(300, {"k": labels[:300]})["x"].reshape(-1, 3).mean(0)
     assert torch.allclose(means, torch.tensor([0.0, 4.0, 8.0]), atol=0.6)

@@ -26,7 +26,7 @@ def demo(
     out: Annotated[
         Path | None, typer.Option(help="Run folder to write (run/demo, run/demo-tables); an unfinished one goes on.")
     ] = None,
-    minutes: Annotated[float, typer.Option(min=0.1, help="Time for all of it.")] = 5.0,
+    minutes: Annotated[float, typer.Option(help="Time for all of it.")] = 5.0,
     as_json: AsJson = False,
 ) -> None:
     """Take a first look at sozai: new crystals, or a table of experiments.
@@ -72,6 +72,8 @@ def concrete() -> Path:
 def _tables(out: Path, minutes: float, as_json: bool) -> None:
     import shutil
 
+    if not minutes > 0:
+        raise UserError(f"{minutes:g} minutes are no time to work in", "--minutes", "give a number above 0")
     from sozai.cli.check_table import check_table
     from sozai.design.tables import Goal
     from sozai.design.tables import design_table as design

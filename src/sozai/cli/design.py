@@ -193,7 +193,7 @@ def summary(result: dict[str, Any], out: Path, console: Console) -> None:
     else:
         console.print("\n[bold]No candidate is left.[/bold] The report tells where each one fell out.")
     energy = "" if result.get("energy_wh") is None else f", {result['energy_wh']:.2f} Wh"
-    console.print(f"\n{result['seconds']:.0f} s{energy}. Report: [bold]{out / 'report.html'}[/bold]")
+    console.print(f"\n{result['seconds']:.0f} s{energy}. Report: [bold]{out / 'report.html'}[/bold]", soft_wrap=True)
 
 
 def _number(value: float | None, form: str = "{:.3f}") -> str:

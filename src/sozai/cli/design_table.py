@@ -179,7 +179,9 @@ def summary(result: dict[str, Any], out: Path, console: Console) -> None:
     for note in result["notes"]:
         where = f"{note['column']}: " if note["column"] else ""
         console.print(f"[dim]{escape(where + note['what'])}[/dim]")
-    console.print(f"\n{result['seconds']:.0f} s. Report: [bold]{escape(str(out / 'report.html'))}[/bold]")
+    console.print(
+        f"\n{result['seconds']:.0f} s. Report: [bold]{escape(str(out / 'report.html'))}[/bold]", soft_wrap=True
+    )
     if result["proposals"]:
         again = f"sozai design --resume {shlex.quote(str(out))}"
         console.print(f"Results go into [bold]{escape(str(out / 'proposed.csv'))}[/bold]; then: {escape(again)}")
