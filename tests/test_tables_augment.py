@@ -295,6 +295,16 @@ def test_a_study_is_repeatable_and_goes_on_from_its_folder(tmp_path):
     assert len(first.folds) == 5 and first.verdict.gains[0].folds == 5
 
 
+def test_more_time_does_not_take_over_what_less_time_compared(tmp_path):
+    prepared = prepare(guessed(mixes()), "strength")
+    options = {"learners": ("ridge",), "generators": ("smote", "kde"), "repeats": 1, "sizes": (), "splits": (),
+               "ratios": (1.0,), "keeps": ("all",), "folder": tmp_path}  # fmt: skip
+    hurried = augmentation_study(prepared, minutes=1e-6, **options)
+    assert any("only rows of smote" in note for note in hurried.notes)
+    found = augmentation_study(prepared, minutes=1, **options)
+    assert all(any(key.startswith("kde") for key in fold["inner"]["ridge"]) for fold in found.folds)
+
+
 def test_the_command_writes_a_report_and_names_mistakes(tmp_path):
     from sozai.cli.app import app
 

@@ -1,6 +1,6 @@
 """Do synthetic rows help to predict a target from this table? Nested, leak-free, with a verdict in one sentence.
 
-result = augmentation_study(read_table("uhpc.csv"), "CS", minutes=10, folder="run/")
+result = augmentation_study(prepare(read_table("uhpc.csv"), "CS"), minutes=10, folder="run/")
 result.verdict.sentence
 """
 
@@ -111,6 +111,8 @@ class _Clock:
     def __init__(self, path: Path | None, key: str, seconds: float, on_progress: Progress | None):
         self.path, self.key, self.on_progress = path, key, on_progress
         self.began, self.seconds = time.monotonic(), seconds
+        self.plan = ""
+        """What is compared in the units that follow; results of another plan are not taken for theirs."""
         self.longest: dict[str, float] = {}
         self.kept: dict[str, Any] = {}
         if path is not None and path.exists():
@@ -134,18 +136,18 @@ class _Clock:
         Raises:
             _Stop: it would probably not be done in time; never for what must be done.
         """
-        if unit in self.kept:
-            return self.kept[unit]
-        kind = unit.split("/")[0]
+        place, kind = self.plan + unit, unit.split("/")[0]
+        if place in self.kept:
+            return self.kept[place]
         begun = time.monotonic()
         if not must and begun + self.longest.get(kind, 0.0) > self.began + self.seconds:
             raise _Stop
         found = plain(work())
         self.longest[kind] = max(self.longest.get(kind, 0.0), time.monotonic() - begun)
-        self.kept[unit] = found
+        self.kept[place] = found
         if self.path is not None:
             with self.path.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps({"study": self.key, "unit": unit, "found": found}) + "\n")
+                stream.write(json.dumps({"study": self.key, "unit": place, "found": found}) + "\n")
         return found
 
 
@@ -244,6 +246,7 @@ def _run(
 ) -> Study:
     rows, target = len(prepared.table), prepared.target
     setting = _affordable(prepared, setting, clock, notes, seed)
+    clock.plan = json.dumps([list(setting.fits), setting.ratios, setting.keeps])
     learners = setting.learners
     judged: list[dict[str, Any]] = []
     harder: dict[str, list[dict[str, Any]]] = {}
@@ -405,7 +408,7 @@ def _key(prepared: Prepared, setting: Setting, rules: TableRules | None, seed: i
         [
             prepared.table.to_dict(), prepared.target, list(setting.learners), list(setting.fits), seed,
             list(setting.ratios), list(setting.keeps),
-            [str(rule) for rule in (rules.rules if rules else ())],
+            rules.to_dict() if rules else None,
         ],
         default=str,
     )  # fmt: skip
