@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,7 +78,7 @@ def augment(
     from sozai.files import atomic, output_folder, write_json
     from sozai.reports.page import write_page
     from sozai.reports.tables_augment import augmentation_page
-    from sozai.trust.manifest import Manifest
+    from sozai.trust.manifest import Manifest, command_line
 
     table = tables.read(path, schema, sheet, kinds or (), units or ())
     prepared = prepare(table, target, drop=ignore or (), features=feature or (), seed=seed)
@@ -88,10 +87,11 @@ def augment(
     settings = {
         "table": str(path), "target": prepared.target, "minutes": minutes, "learners": learners,
         "generators": generators, "features": list(feature or ()), "ignore": list(ignore or ()),
+        "kinds": list(kinds or ()), "units": list(units or ()), "sheet": sheet,
     }  # fmt: skip
     inputs = [each for each in (path, rules, schema) if each is not None]
     folder = output_folder(out)
-    resume_with(shlex.join(["sozai", "augment", *_typed()]))
+    resume_with(command_line())
     run = Manifest(folder, settings=settings, seeds={"study": seed}, data=inputs, resume=True)
     with run as manifest:
         # A tenth, or 20 seconds, is for the quality of the rows and the report.
@@ -118,12 +118,6 @@ def augment(
     emit(result, as_json, lambda console: _render(result, out, console))
 
 
-def _typed() -> list[str]:
-    import sys
-
-    return sys.argv[2:]
-
-
 def _names(given: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
     """Names from repeated options, which may hold several with commas; in the order given, each once."""
     names = [name.strip() for text in given or () for name in text.split(",") if name.strip()]
@@ -139,8 +133,7 @@ def _rules(prepared: Any, table: Any, path: Path | None) -> tuple[Any, list[str]
     # The schema's rule on the target is of the column as written, as is the person's.
     found = list(rules_of(table.select([name for name in table.columns if name in columns])).hard)
     if path is not None:
-        units = {name: column.unit for name, column in table.columns.items() if column.unit}
-        for rule in TableRules.load(path, list(table.columns), units).hard:
+        for rule in TableRules.for_table(path, table).hard:
             if columns.issuperset(rule.columns):
                 found.append(rule)
             else:

@@ -76,10 +76,10 @@ def check_table(
                 raise UserError(f"'{target}' holds no numbers", "--target", "name a column of numbers")
         given = TableRules()
         if rules is not None:
-            named = {name: column.unit for name, column in table.columns.items() if column.unit}
-            given = TableRules.load(rules, list(table.columns), named)
+            given = TableRules.for_table(rules, table)
         if out is not None:
-            manifest = stack.enter_context(Manifest(out, settings, seeds={"check": seed}, data=[path]))
+            inputs = [each for each in (path, rules, schema) if each is not None]
+            manifest = stack.enter_context(Manifest(out, settings, seeds={"check": seed}, data=inputs))
         proposals = propose(table)
         with progress("Checking", as_json) as on_progress:
             examined = examine(

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from sozai.cli import design_table, wishes
-from sozai.cli.frame import AsJson, add_command, emit, progress, resume_with
+from sozai.cli.frame import AsJson, add_command, emit, progress, refuse_others, resume_with
 from sozai.errors import UserError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def crystals(
     from sozai.design.crystals import design_crystals, resume_design
 
     if resume is not None:
-        _refuse_other_options(context)
+        refuse_others(context, ("resume", "minutes", "as_json"), "only --minutes can be changed")
         resume_with(f"sozai design crystals --resume {shlex.quote(str(resume))}")
         with progress("Designing", as_json) as on_progress:
             result = resume_design(resume, minutes, on_progress)
@@ -146,19 +146,6 @@ def crystals(
             on_progress=on_progress,
         )
     emit(result, as_json, lambda console: summary(result, out, console))
-
-
-def _refuse_other_options(context: typer.Context) -> None:
-    """A resumed run has its settings; an option that would be passed over in silence is refused."""
-    for parameter in context.command.params:
-        source = context.get_parameter_source(parameter.name or "")
-        typed = source is not None and source.name == "COMMANDLINE"
-        if typed and parameter.name not in ("resume", "minutes", "as_json"):
-            raise UserError(
-                "a resumed run keeps the settings it was begun with",
-                parameter.opts[0],
-                "leave the option out (only --minutes can be changed), or start a new run with --out",
-            )
 
 
 def summary(result: dict[str, Any], out: Path, console: Console) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sozai.cli import tables
-from sozai.cli.frame import AsJson, emit, progress, resume_with
+from sozai.cli.frame import AsJson, emit, progress, refuse_others, resume_with
 from sozai.errors import UserError
 
 if TYPE_CHECKING:
@@ -128,16 +128,9 @@ def _resume(
     minutes: float | None,
     as_json: bool,
 ) -> None:
-    """A resumed run has its settings; an option that would be passed over in silence is refused."""
-    for parameter in context.command.params:
-        source = context.get_parameter_source(parameter.name or "")
-        typed = source is not None and source.name == "COMMANDLINE"
-        if typed and parameter.name not in ("resume", "path", "measured", "batch", "minutes", "as_json"):
-            raise UserError(
-                "a resumed run keeps the settings it was begun with",
-                parameter.opts[0],
-                "leave the option out (--batch, --minutes, --measured and the table can be changed), or start anew",
-            )
+    """The next round of a run."""
+    changeable = ("resume", "path", "measured", "batch", "minutes", "as_json")
+    refuse_others(context, changeable, "--batch, --minutes, --measured and the table can be changed")
     from sozai.design.tables import resume_table
 
     resume_with(f"sozai design --resume {shlex.quote(str(folder))}")
@@ -184,7 +177,9 @@ def summary(result: dict[str, Any], out: Path, console: Console) -> None:
     )
     if result["proposals"]:
         again = f"sozai design --resume {shlex.quote(str(out))}"
-        console.print(f"Results go into [bold]{escape(str(out / 'proposed.csv'))}[/bold]; then: {escape(again)}")
+        console.print(
+            f"Results go into [bold]{escape(str(out / 'proposed.csv'))}[/bold]; then: {escape(again)}", soft_wrap=True
+        )
 
 
 def _settings(inputs: dict[str, Any]) -> str:

@@ -108,6 +108,28 @@ def resume_with(command: str) -> None:
     _resume_hint = command
 
 
+def refuse_others(context: typer.Context, changeable: Sequence[str], which: str) -> None:
+    """Refuse options typed beside ``--resume`` that would be passed over in silence: a resumed run has its settings.
+
+    Args:
+        context: of the command.
+        changeable: parameters that may be given.
+        which: of them, for a person.
+
+    Raises:
+        UserError: another one was typed.
+    """
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        typed = source is not None and source.name == "COMMANDLINE"
+        if typed and parameter.name not in changeable:
+            raise UserError(
+                "a resumed run keeps the settings it was begun with",
+                parameter.opts[0],
+                f"leave the option out ({which}), or start a new run with --out",
+            )
+
+
 def emit(result: Any, as_json: bool, render: Callable[[Console], None]) -> None:
     """Print a result: as JSON on standard output, or as ``render(console)`` draws it with rich."""
     if as_json:

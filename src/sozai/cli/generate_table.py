@@ -69,11 +69,11 @@ def generate_table(
     target = None if target is None else table.column(target).name
     asked = rules_of(table)
     if rules is not None:
-        known = {name: column.unit for name, column in table.columns.items() if column.unit}
-        asked = asked + TableRules.load(rules, list(table.columns), known)
+        asked = asked + TableRules.for_table(rules, table)
     Wish(list(given), table.select(table.modelled), asked)  # before minutes are spent
     settings = {"table": str(path), "target": target, "given": list(given), "count": count, "method": method,
-                "minutes": minutes, "missing": missing}  # fmt: skip
+                "minutes": minutes, "missing": missing, "kinds": list(kinds), "units": list(units),
+                "ignore": list(ignore), "sheet": sheet}  # fmt: skip
     inputs = [each for each in (path, rules, schema) if each is not None]
     with Manifest(output_folder(out), settings=settings, seeds={"generator": seed}, data=inputs) as manifest:
         with progress("Choosing a generator" if method == "auto" else f"Fitting {method}", as_json) as on_progress:
@@ -144,15 +144,17 @@ def _write(made: pd.DataFrame, table: Table, path: Path) -> None:
 def _render(result: dict[str, Any], console: Console) -> None:
     from rich.table import Table as Grid
 
-    if result["tried"]:
-        grid = Grid(title="Judged on rows that the generators had not seen", title_justify="left")
-        for head in ("generator", "score", *PARTS.values(), "fit, CPU s"):
-            grid.add_column(head, justify="left" if head == "generator" else "right")
-        for each in result["tried"]:
-            numbers = [each.get("score"), *(each.get(key) for key in PARTS), each.get("fit_seconds")]
-            cells = ["-" if value is None else f"{value:.2f}" for value in numbers]
-            grid.add_row(each["name"] + (f" ({each['note'].rstrip('.')})" if each["note"] else ""), *cells)
+    judged = [each for each in result["tried"] if each.get("score") is not None]
+    if judged:
+        console.print("Judged on rows that the generators had not seen:")
+        grid = Grid("generator", "score", *PARTS.values(), "fit, CPU s", box=None, pad_edge=False, header_style="bold")
+        for each in judged:
+            numbers = [each["score"], *(each.get(key) for key in PARTS), each.get("fit_seconds")]
+            grid.add_row(each["name"], *("-" if value is None else f"{value:.2f}" for value in numbers))
         console.print(grid)
+    for each in result["tried"]:
+        if each.get("score") is None:
+            console.print(f"{each['name']}: {each['note']}", markup=False)
     card = result["generator"]
     if audit := card.get("audit"):
         console.print(f"Audit: {audit.get('sentence') or audit.get('note')}", markup=False)

@@ -69,8 +69,8 @@ def train(
     """
     from sozai.errors import UserError
     from sozai.generators import distributed
+    from sozai.generators.base import seconds_of
     from sozai.generators.catalog import CRYSTALS, recipe
-    from sozai.generators.train import seconds_of
     from sozai.trust.manifest import command_line
 
     settings = settings_of(set_ or [])

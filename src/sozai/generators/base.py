@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
+
+from sozai.errors import UserError
 
 Progress = Callable[[int, int, str], None]
 """``on_progress(done, total, note)``."""
@@ -52,3 +55,22 @@ class Generator(ABC):
     def card(self) -> dict[str, Any]:
         """What a run records about the generator: name, settings, hash of the weights, data and licence."""
         return {"name": self.name}
+
+
+def seconds_of(time_budget: float | str) -> float:
+    """Seconds from a number or from ``"90s"``, ``"10m"``, ``"2h"``.
+
+    Raises:
+        UserError: it is no time.
+    """
+    text = str(time_budget).strip().lower()
+    if text == "inf":
+        return math.inf
+    unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:])
+    try:
+        seconds = float(text[:-1]) * unit if unit else float(text)
+    except ValueError:
+        seconds = math.nan
+    if not seconds > 0:
+        raise UserError(f"'{time_budget}' is no time to train in", "max_time", "give seconds, or such as 90s, 10m, 2h")
+    return seconds

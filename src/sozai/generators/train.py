@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sozai.errors import UserError
 from sozai.generators import distributed
-from sozai.generators.base import Progress
+from sozai.generators.base import Progress, seconds_of
 from sozai.generators.core import Learner, Player
 from sozai.generators.rows import Rows, as_rows
 from sozai.generators.tensors import Batch, rows_of, to
@@ -39,25 +39,6 @@ def device_of(name: str = "auto") -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda", distributed.local_rank())
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def seconds_of(time_budget: float | str) -> float:
-    """Seconds from a number or from ``"90s"``, ``"10m"``, ``"2h"``.
-
-    Raises:
-        UserError: it is no time.
-    """
-    text = str(time_budget).strip().lower()
-    if text == "inf":
-        return math.inf
-    unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:])
-    try:
-        seconds = float(text[:-1]) * unit if unit else float(text)
-    except ValueError:
-        seconds = math.nan
-    if not seconds > 0:
-        raise UserError(f"'{time_budget}' is no time to train in", "max_time", "give seconds, or such as 90s, 10m, 2h")
-    return seconds
 
 
 def train(

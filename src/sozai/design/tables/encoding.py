@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from sozai.design.tables.formulas import Elements
+from sozai.evaluation.tables.learners import skewness
 from sozai.materials.tables.table import Table
 
 SKEW = 3.0
@@ -26,7 +27,7 @@ class Encoding:
         self._logs: dict[str, float] = {}
         for name in set(table.numeric) - parts:
             values = table.frame[name].to_numpy(float)
-            if len(values) and values.min() >= 0 and values.max() > 0 and _skewness(values) > SKEW:
+            if len(values) and values.min() >= 0 and values.max() > 0 and skewness(values) > SKEW:
                 positive = values[values > 0]
                 self._logs[name] = float(np.median(positive)) * 0.1
         numbers = self._numbers(table.frame)
@@ -53,8 +54,3 @@ class Encoding:
                 made.append(frame[name].map(ranks).to_numpy(float))
         numbers = np.stack(made, axis=1) if made else np.zeros((len(frame), 0))
         return numbers if self.elements is None else np.hstack([numbers, self.elements.properties(frame)])
-
-
-def _skewness(values: np.ndarray) -> float:
-    spread = values.std()
-    return float(np.mean(((values - values.mean()) / spread) ** 3)) if spread > 0 else 0.0

@@ -234,8 +234,8 @@ def _problem(
     def posed(rows: Table) -> Problem:
         rules = None
         if settings["rules"]:
-            names = [name for name in rows.columns if name not in settings["ignore"]]
-            rules = TableRules.load(settings["rules"], names)
+            used = rows.select([name for name in rows.columns if name not in settings["ignore"]])
+            rules = TableRules.for_table(settings["rules"], used)
         return pose(rows, goals, settings["given"], rules, settings["outcomes"], settings["ignore"])
 
     problem = posed(table)

@@ -13,6 +13,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from sozai.screening import potentials
+
 MOST_OF_PROCESS = 600
 """Rows that the Gaussian process takes; of more, the best, and the others at random."""
 MOST_OF_SCALES = 200
@@ -159,16 +161,10 @@ class Surrogate:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Calculate on one thread: on matrices this small the others only wait, on a shared machine eight times as long."""
-    import torch
     from threadpoolctl import threadpool_limits
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(before)
+    with potentials.one_thread(), threadpool_limits(1):
+        yield
 
 
 def averaged(points: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

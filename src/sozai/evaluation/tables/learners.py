@@ -58,7 +58,7 @@ class Unskew(TransformerMixin, BaseEstimator):
             if len(above) < 3 or column.min() < 0:
                 continue
             scale = float(np.median(above))
-            if _skewness(column) > 1.5 and abs(_skewness(np.log1p(column / scale))) < _skewness(column):
+            if skewness(column) > 1.5 and abs(skewness(np.log1p(column / scale))) < skewness(column):
                 self.scale_[place] = scale
         return self
 
@@ -204,6 +204,7 @@ def _range(target: np.ndarray) -> tuple[float, float]:
     return float(target.min() - margin), float(target.max() + margin)
 
 
-def _skewness(values: np.ndarray) -> float:
+def skewness(values: np.ndarray) -> float:
+    """Third standardised moment of numbers, (rows,); 0 where they are all the same."""
     spread = values.std()
     return float((((values - values.mean()) / spread) ** 3).mean()) if spread > 0 else 0.0

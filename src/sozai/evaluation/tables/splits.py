@@ -9,7 +9,6 @@ ingredient never seen (element), and beyond the best known (extrapolation); most
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from sozai.errors import UserError
+from sozai.materials.tables.compositions import amounts_of
 from sozai.materials.tables.table import Table
 
 How = Literal["random", "cluster", "element", "extrapolation"]
@@ -28,8 +28,6 @@ NEAR = 1e-3
 """Rows are near copies where no number differs by more than this share of its column's range."""
 LARGEST_FAMILY = 0.2
 """Families of near copies that would hold a larger share of the rows come of a fine grid, not of copies."""
-_SYMBOL = re.compile(r"[A-Z][a-z]?")
-_AMOUNT = re.compile(r"([A-Z][a-z]?)\s*([0-9]*\.?[0-9]*)")
 
 
 @dataclass(frozen=True)
@@ -148,26 +146,9 @@ def parted(family: np.ndarray, n: int, seed: int) -> list[Fold]:
 def same_formula(text: object) -> str:
     """A formula as fractions of elements, so that LiCoO2 is Li2Co2O4 and ``Al1 Co1`` is ``AlCo``; empty where the
     cell holds none."""
-    amounts = amounts_of(text)
+    amounts = _amounts(text)
     whole = sum(amounts.values())
     return " ".join(f"{symbol}{amounts[symbol] / whole:.3f}" for symbol in sorted(amounts)) if whole > 0 else ""
-
-
-def amounts_of(text: object) -> dict[str, float]:
-    """Amount of each element of a formula (brackets too); empty where it cannot be read."""
-    if not isinstance(text, str) or not text.strip():
-        return {}
-    if "(" in text or "[" in text:
-        from pymatgen.core import Composition
-
-        try:
-            return {str(symbol): float(amount) for symbol, amount in Composition(text).get_el_amt_dict().items()}
-        except (ValueError, KeyError):
-            return dict.fromkeys(_SYMBOL.findall(text), 1.0)
-    amounts: dict[str, float] = {}
-    for symbol, amount in _AMOUNT.findall(text):
-        amounts[symbol] = amounts.get(symbol, 0.0) + (float(amount) if amount not in ("", ".") else 1.0)
-    return amounts
 
 
 def scaled(table: Table, names: Sequence[str]) -> np.ndarray:
@@ -218,7 +199,7 @@ def _presences(table: Table, target: str, family: np.ndarray) -> Iterator[tuple[
     found: dict[str, np.ndarray] = {}
     formulas = [name for name, column in table.columns.items() if column.kind == "formula" and name != target]
     if formulas:
-        rows = [set(amounts_of(text)) for text in table.frame[formulas[0]]]
+        rows = [set(_amounts(text)) for text in table.frame[formulas[0]]]
         found = {symbol: np.array([symbol in row for row in rows]) for symbol in sorted(set().union(*rows))}
     else:
         for name in table.numeric:
@@ -250,6 +231,11 @@ def _extremes(table: Table, target: str, family: np.ndarray, n: int, seed: int) 
         test = np.isin(family, out)
         made.append(Fold(name, np.flatnonzero(~test), np.flatnonzero(test)))
     return made
+
+
+def _amounts(text: object) -> dict[str, float]:
+    """Amount of each element; empty of a cell that holds no formula."""
+    return (amounts_of(text) if isinstance(text, str) else None) or {}
 
 
 def _features(table: Table, target: str) -> pd.DataFrame:

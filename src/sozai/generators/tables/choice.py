@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 
 from sozai.errors import UserError
-from sozai.generators.base import Progress
+from sozai.generators.base import Progress, seconds_of
 from sozai.generators.tables.base import TableGenerator
 from sozai.generators.tables.names import CLASSICAL, table_generator
-from sozai.generators.tables.rows import seconds_of
 from sozai.knowledge.tables.ruleset import TableRules
 from sozai.materials.tables.table import Table
 

@@ -10,14 +10,13 @@ import numpy as np
 import pandas as pd
 
 from sozai.generators.base import Progress
-from sozai.generators.tables.labels import LabelModel
+from sozai.generators.tables.labels import LEAST_LABELLED, LabelModel
 from sozai.generators.tables.representation import NumberCode, Representation
 from sozai.generators.tables.rows import Arrays, RowGenerator
 from sozai.materials.tables.table import Table
 
 MOST_ROWS = 20_000
 """Rows that kernels and neighbours are kept of."""
-LEAST_LABELLED = 16
 
 
 class ScoreGenerator(RowGenerator):

@@ -136,7 +136,7 @@ class Wish:
     def _category(self, text: str, rule: Condition) -> None:
         """A condition on one category: the levels that it leaves."""
         name = rule.columns[0]
-        levels = [level for level in self.table.columns[name].levels]
+        levels = self.table.columns[name].levels
         fits = rule.amounts(pd.DataFrame({name: np.array(levels, object)})) == 0
         known = set(self.table.frame[name].dropna())
         earlier = self.levels.get(name, levels)

@@ -16,6 +16,8 @@ from scipy.linalg import cho_factor, cho_solve
 
 from sozai.generators.tables.treebank import TreeBank
 
+LEAST_LABELLED = 16
+"""Rows below which the target is drawn as any column is."""
 MOST_FOR_KERNEL = 150
 """Rows from which a Gaussian process learns its length scales: each step costs their number cubed."""
 MOST_FOR_PROCESS = 1500

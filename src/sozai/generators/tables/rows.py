@@ -15,7 +15,7 @@ import pandas as pd
 
 from sozai.errors import UserError
 from sozai.files import output_folder, write_json
-from sozai.generators.base import Progress
+from sozai.generators.base import Progress, seconds_of
 from sozai.generators.tables.base import TableGenerator
 from sozai.generators.tables.given import Wish, drawn
 from sozai.generators.tables.groups import Closure
@@ -249,15 +249,6 @@ class RowGenerator(TableGenerator):
         if self.table is None:
             raise UserError(f"this {self.name} has not been fitted", mend="call fit, or load a folder")
         return self.table
-
-
-def seconds_of(time_budget: float | str) -> float:
-    """Seconds from a number or such as ``"90s"``, ``"10m"``; see ``generators.train``."""
-    if isinstance(time_budget, int | float) and time_budget > 0:
-        return float(time_budget)
-    from sozai.generators.train import seconds_of as parsed
-
-    return parsed(time_budget)
 
 
 def _modelled(data: Table, target: str | None) -> Table:

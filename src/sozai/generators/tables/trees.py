@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sozai.generators.base import Progress
-from sozai.generators.tables.labels import LabelModel
+from sozai.generators.tables.labels import LEAST_LABELLED, LabelModel
 from sozai.generators.tables.representation import CategoryCode, NumberCode, Representation
 from sozai.generators.tables.rows import Arrays, RowGenerator
 from sozai.generators.tables.treebank import TreeBank
@@ -18,8 +18,6 @@ from sozai.materials.tables.table import Table
 
 MOST_ROWS = 20_000
 """Rows that trees are grown on and donors taken from; of more, an even share."""
-LEAST_LABELLED = 16
-"""Rows below which the target is drawn as any column is."""
 
 
 class SequentialTrees(RowGenerator):

@@ -18,7 +18,7 @@ import pandas as pd
 from sozai.knowledge.tables.alternatives import Alternative, Comparison, Grid, Member
 from sozai.knowledge.tables.columns import Combinations, texts_of
 from sozai.knowledge.tables.numbers import Numbers
-from sozai.knowledge.tables.rule import Rule
+from sozai.knowledge.tables.rule import Rule, obeyed
 from sozai.knowledge.tables.sums import Derived, Sum
 from sozai.knowledge.tables.trends import Duplicates, Monotone, six_digits
 
@@ -56,14 +56,6 @@ def repaired(
                 values = rule.computed(frame.iloc[missed])
                 frame = _replaced(frame, missed, pd.DataFrame({rule.column: values}))
     return frame, holds(rules, frame)
-
-
-def obeyed(rules: Iterable[Rule], frame: pd.DataFrame) -> np.ndarray:
-    """Rows that break none of the rules, (rows,)."""
-    good = np.ones(len(frame), bool)
-    for rule in rules:
-        good &= ~(rule.amounts(frame) > 0)
-    return good
 
 
 def holds(rules: Sequence[Rule], frame: pd.DataFrame) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -108,6 +108,14 @@ class Rule(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.words()!r} {self.severity}>"
+
+
+def obeyed(rules: Iterable[Rule], frame: pd.DataFrame) -> np.ndarray:
+    """Rows that break none of the rules, (rows,)."""
+    good = np.ones(len(frame), bool)
+    for rule in rules:
+        good &= ~(rule.amounts(frame) > 0)
+    return good
 
 
 def shown(value: Any) -> str:

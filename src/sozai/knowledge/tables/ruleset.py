@@ -12,7 +12,7 @@ import pandas as pd
 from sozai.errors import UserError
 from sozai.knowledge.tables.columns import Unit
 from sozai.knowledge.tables.conditions import Condition
-from sozai.knowledge.tables.rule import Finding, Rule
+from sozai.knowledge.tables.rule import Finding, Rule, obeyed
 from sozai.knowledge.tables.rulefile import read_rules, rules_from, write_rules
 from sozai.knowledge.tables.schema import TableLike, schema_rules
 
@@ -57,6 +57,12 @@ class TableRules:
             if finding.severity == "hard":
                 raise UserError(finding.message, str(path), "convert the column, or change its unit in the schema")
         return made
+
+    @classmethod
+    def for_table(cls, path: str | Path, table: TableLike) -> TableRules:
+        """A rule file about the columns of a table, whose units it may ask for; see ``load``."""
+        units = {name: column.unit for name, column in table.columns.items() if column.unit}
+        return cls.load(path, list(table.columns), units)
 
     @classmethod
     def from_dict(cls, content: Any, columns: Sequence[str]) -> TableRules:
@@ -110,10 +116,7 @@ class TableRules:
 
     def obeyed(self, frame: pd.DataFrame) -> np.ndarray:
         """Rows that break no hard rule, (rows,); a rule whose values are missing is not broken."""
-        good = np.ones(len(frame), bool)
-        for rule in self.hard:
-            good &= ~(rule.amounts(frame) > 0)
-        return good
+        return obeyed(self.hard, frame)
 
     def require_possible(self, where: str = "") -> None:
         """Nothing, or an error where no row can obey all hard rules.
