@@ -1,0 +1,1 @@
+"""General AI, verified: a language model may propose, and only code decides."""

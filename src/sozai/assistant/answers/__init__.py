@@ -1,0 +1,1 @@
+"""Answers to a researcher's question, each sentence with its evidence."""

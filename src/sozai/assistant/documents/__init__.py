@@ -1,0 +1,1 @@
+"""A person's documents: reading, library, search. Every piece knows where it stands in its source."""

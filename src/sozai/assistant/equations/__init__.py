@@ -1,0 +1,1 @@
+"""Equations: from words to a proven solution."""

@@ -1,0 +1,1 @@
+"""Crystal structures from rules: audit of files, building, proposals of a language model."""
