@@ -30,6 +30,9 @@ class Site:
 class Polyhedron:
     """Each atom of ``centre`` has ``coordination`` atoms of ``ligands`` around it.
 
+    Several polyhedra of one centre and the same ligands are alternatives (Fe in FeO4 and in FeO6: each Fe has one of
+    them, and each of them occurs); with other ligands they hold together (a P with three O and one S).
+
     Attributes:
         centre: element symbol.
         ligands: element symbols.
@@ -49,6 +52,9 @@ class Polyhedron:
 @dataclass(frozen=True)
 class Connection:
     """How polyhedra around ``first`` share ligands with those around ``second``.
+
+    Closer sharing than stated is excluded (corner-sharing polyhedra share no edges) unless another connection of the
+    same two states it; looser sharing is not.
 
     Attributes:
         first, second: centres (element symbols).
@@ -74,7 +80,8 @@ class StructureRules:
         polyhedra, connections: coordination, and how it shares.
         oxidation: charge by element.
         density: g/cm3, low and high.
-        distances: by pair ``"A-B"`` in alphabetical order: low and high, angstrom.
+        distances: by pair ``"A-B"`` in alphabetical order: low and high, angstrom: no A and B are closer than low, and
+            each atom of the rarer of the two has the other within high (infinity: no such limit).
         bond_valence: largest global instability index, valence units.
         cell: by name (``a``, ``b``, ``c``, ``alpha``, ``beta``, ``gamma``): low and high, angstrom or degrees.
         where: the file or words they come from, for messages.
