@@ -24,6 +24,7 @@ from typing import Any
 import sozai
 from sozai.files import output_folder, sha256, write_json
 from sozai.trust.energy import EnergyMeter
+from sozai.trust.ledger import LEDGER
 
 FILE_NAME = "manifest.json"
 PACKAGES = (
@@ -38,7 +39,8 @@ class Manifest:
     It is written when the block starts (``"status": "running"``), so that a killed run leaves one too, and
     when it ends: ``"finished"``, ``"interrupted"`` (Ctrl-C) or ``"failed"`` with the error. When the
     folder holds the manifest of an earlier attempt, that one's times are kept under ``"earlier"`` and are in
-    ``"total"``, so that a resumed run tells its whole cost.
+    ``"total"``, so that a resumed run tells its whole cost. ``"language_models"`` tells which endpoints this
+    process sent text to meanwhile, and whether any of it left the machine.
 
     Args:
         folder: the run's folder; made when missing.
@@ -84,6 +86,7 @@ class Manifest:
 
     def __enter__(self) -> Manifest:
         self._begun, self._wall, self._cpu = _now(), time.monotonic(), cpu_seconds()
+        self._mark = LEDGER.mark()
         self._meter = EnergyMeter()
         self._write()
         return self
@@ -129,7 +132,8 @@ class Manifest:
             key: round(sum(attempt.get(key) or 0 for attempt in attempts), 6)
             for key in ("seconds", "cpu_seconds", "energy_wh")
         }
-        write_json(self.path, self.content | cost | {"total": total, "earlier": self._earlier})
+        models = {"language_models": LEDGER.summary(self._mark)}
+        write_json(self.path, self.content | cost | models | {"total": total, "earlier": self._earlier})
 
     def _attempts(self) -> list[dict[str, Any]]:
         try:

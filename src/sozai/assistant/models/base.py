@@ -31,6 +31,7 @@ class Reply:
         endpoint: where the request went: a URL's host and port, or ``LOCAL``.
         seconds: it took.
         tokens: ``{"in": ..., "out": ...}`` where the endpoint counts them.
+        cut: the answer is not whole: it came to the end of ``max_tokens``.
     """
 
     text: str
@@ -38,6 +39,7 @@ class Reply:
     endpoint: str
     seconds: float = 0.0
     tokens: Mapping[str, int] = field(default_factory=dict)
+    cut: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
