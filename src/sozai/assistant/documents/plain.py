@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from sozai.assistant.documents.assemble import Assembler, Cell
 from sozai.assistant.documents.document import Document
@@ -25,9 +26,12 @@ _MARKS = re.compile(r"(\*\*|__|`)(?=\S)(.+?)(?<=\S)\1")
 def read_plain(data: bytes, source: str, digest: str, markdown: bool) -> Document:
     """The document in bytes of text; blank lines part paragraphs, ``|`` tables are tables."""
     text, notes = _decode(data)
-    made, facts, title = Assembler(), {}, ""
+    made, title = Assembler(), ""
+    facts: dict[str, Any] = {}
     if front := _FRONT.match(text):
         facts = {key.lower(): value.strip(" \"'") for key, value in _FACT.findall(front.group(1))}
+        if authors := facts.pop("authors", None) or facts.pop("author", None):
+            facts["authors"] = [name.strip() for name in authors.split(",")]
         text = text[front.end() :]
     for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
         lines = [line for line in block.split("\n") if line.strip()]

@@ -37,7 +37,9 @@ def split_sentences(text: str) -> list[tuple[int, int]]:
         behind = found.end() if found["cited"] is None else found.start("cited")
         if found.start() < start:
             continue
-        if found["cited"] and _starter(text[found.end() :]):  # "... at 25 °C. [12] The ..."
+        if found["cited"] and (
+            not text[found.end() :].strip() or _starter(text[found.end() :])
+        ):  # "... at 25 °C. [12] The ..."
             behind = found.end()
         elif not _ends(text, found.start(), behind):
             continue

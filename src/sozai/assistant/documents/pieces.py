@@ -1,0 +1,70 @@
+"""What of a document is searched and quoted: sentences, and rows of tables, with what stands around them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sozai.assistant.documents.document import Document, DocumentTable, Span
+from sozai.assistant.documents.outline import is_back_matter
+
+
+@dataclass(frozen=True)
+class Piece(Span):
+    """A sentence or a row.
+
+    Attributes:
+        number: its place among the pieces of the document.
+        section: heading it stands under.
+        before: the sentence before it in the same section, if there is one.
+        table: the table whose row it is, and which row; ``None`` for a sentence.
+        row: of the table.
+        around: words that belong to it but are not in it: heading of the table and of its columns.
+    """
+
+    number: int = 0
+    section: str = ""
+    before: Span | None = None
+    table: DocumentTable | None = None
+    row: int = 0
+    around: str = ""
+
+
+def pieces(document: Document) -> list[Piece]:
+    """Sentences and rows in the order of the text; lists of references and thanks are left out."""
+    made = [*_sentences(document), *_rows(document)]
+    made.sort(key=lambda piece: piece.start)
+    return [Piece(p.start, p.end, place, p.section, p.before, p.table, p.row, p.around) for place, p in enumerate(made)]
+
+
+def _sentences(document: Document) -> Iterator[Piece]:
+    last = None
+    for sentence in document.sentences:
+        if is_back_matter(sentence.section):
+            continue
+        before = last if last is not None and last.section == sentence.section else None
+        yield Piece(sentence.start, sentence.end, 0, sentence.section, before)
+        last = sentence
+
+
+def _rows(document: Document) -> Iterator[Piece]:
+    for table in document.tables:
+        heads = column_heads(document, table)
+        around = f"{table.caption}. {'; '.join(filter(None, heads))}"
+        for number, row in enumerate(table.cells):
+            cells = [cell for cell in row if cell is not None and cell.end > cell.start]
+            if number >= table.header_rows and cells:
+                yield Piece(cells[0].start, cells[-1].end, 0, "", None, table, number, around)
+
+
+def column_heads(document: Document, table: DocumentTable) -> list[str]:
+    """The heading of each column; of a merged one its words stand over all it covers."""
+    heads = [""] * max(map(len, table.cells), default=0)
+    for row in table.cells[: table.header_rows]:
+        last = ""
+        for place, cell in enumerate(row):
+            text = document.quote(cell) if cell is not None else last
+            last = text if cell is not None else last
+            if text and text not in heads[place]:
+                heads[place] = f"{heads[place]} {text}".strip()
+    return heads
