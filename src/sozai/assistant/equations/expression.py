@@ -1,0 +1,450 @@
+"""Formulas read into sympy by a small parser of our own: sympy's parser evaluates text as Python, this one never does.
+
+Only the functions named here exist, a power of two numbers has a limit, and nesting has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import sympy
+
+from sozai.assistant.equations.tokens import Token, tokenise
+from sozai.errors import UserError
+
+NOISE = sympy.Function("noise")
+"""``noise(a)`` in initial data: a random number between -a and a at each point."""
+_DEEPEST = 60
+_LARGEST_POWER = 200
+
+
+def _log10(value: sympy.Expr) -> sympy.Expr:
+    return sympy.log(value) / sympy.log(10)
+
+
+FUNCTIONS: dict[str, Callable[..., sympy.Expr]] = {
+    "sin": sympy.sin, "cos": sympy.cos, "tan": sympy.tan, "cot": sympy.cot, "sec": sympy.sec, "csc": sympy.csc,
+    "asin": sympy.asin, "acos": sympy.acos, "atan": sympy.atan, "arcsin": sympy.asin, "arccos": sympy.acos,
+    "arctan": sympy.atan, "sinh": sympy.sinh, "cosh": sympy.cosh, "tanh": sympy.tanh, "sech": sympy.sech,
+    "asinh": sympy.asinh, "acosh": sympy.acosh, "atanh": sympy.atanh, "exp": sympy.exp, "log": sympy.log,
+    "ln": sympy.log, "log10": _log10, "sqrt": sympy.sqrt, "cbrt": sympy.cbrt, "abs": sympy.Abs, "Abs": sympy.Abs,
+    "sign": sympy.sign, "heaviside": sympy.Heaviside, "Heaviside": sympy.Heaviside, "step": sympy.Heaviside,
+    "erf": sympy.erf, "erfc": sympy.erfc, "atan2": sympy.atan2, "min": sympy.Min, "max": sympy.Max, "noise": NOISE,
+}  # fmt: skip
+_CONSTANTS = {"pi": sympy.pi, "e": sympy.E}
+_OPERATORS = {"laplacian", "Laplacian", "laplace", "lap", "grad", "gradient", "div", "divergence"}
+_DERIVATIVES = {"diff", "Derivative"}
+_PIECES = {"if", "piecewise", "where"}
+
+
+@dataclass(frozen=True)
+class Point:
+    """An unknown, or a derivative of it, at a place: ``u_x(1, t)`` is ``Point("u", ("x",), {"x": 1})``."""
+
+    unknown: str
+    orders: tuple[str, ...]
+    place: Mapping[str, sympy.Expr]
+
+
+@dataclass
+class Scope:
+    """What the names of a formula mean.
+
+    Attributes:
+        unknowns: coordinates by unknown, in order (space, then time).
+        prime: coordinate of ``u'``.
+        space: coordinates of grad, div and the Laplacian.
+        parameters: names that are numbers for sure.
+        points: filled while reading: what stands for an unknown at a place.
+    """
+
+    unknowns: Mapping[str, tuple[str, ...]]
+    prime: str = "t"
+    space: tuple[str, ...] = ()
+    parameters: frozenset[str] = frozenset()
+    points: dict[sympy.Symbol, Point] = field(default_factory=dict)
+
+    def function(self, name: str) -> sympy.Expr:
+        """The unknown at its coordinates."""
+        return sympy.Function(name)(*(sympy.Symbol(c) for c in self.unknowns[name]))
+
+    def point(self, name: str, orders: tuple[str, ...], place: Mapping[str, sympy.Expr]) -> sympy.Symbol:
+        """A symbol for the unknown at a place."""
+        made = Point(name, tuple(sorted(orders)), dict(place))
+        for symbol, known in self.points.items():
+            if known == made:
+                return symbol
+        symbol = sympy.Dummy(f"{name}_at")
+        self.points[symbol] = made
+        return symbol
+
+
+def read_expression(text: str, scope: Scope) -> sympy.Expr:
+    """A normalised formula as sympy.
+
+    Raises:
+        UserError: it is no formula: what was expected is said, with the place.
+    """
+    parser = _Parser(text, scope)
+    value = parser.sum()
+    parser.expect("end")
+    return _scalar(value, text)
+
+
+def read_equation(text: str, scope: Scope) -> tuple[sympy.Expr, sympy.Expr]:
+    """Both sides of ``left = right`` or ``Eq(left, right)``; a single side equals 0.
+
+    Raises:
+        UserError: as of ``read_expression``; more than one equals sign.
+    """
+    parser = _Parser(text, scope)
+    if parser.now.text == "Eq" and parser.after.text == "(":
+        parser.skip(2)
+        left = parser.sum()
+        parser.take(",")
+        right = parser.sum()
+        parser.take(")")
+    else:
+        left, right = parser.sum(), sympy.Integer(0)
+        if parser.now.text in ("=", "=="):
+            parser.skip(1)
+            right = parser.sum()
+    if parser.now.text in ("=", "=="):
+        raise UserError("there is more than one equals sign", text.strip()[:80], "separate equations by commas")
+    parser.expect("end")
+    left, right = _matched(left, right)
+    return _scalar(left, text), _scalar(right, text)
+
+
+def _matched(left: sympy.Expr, right: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr]:
+    """A vector equals 0: the number stands for the zero vector, which one component can only be."""
+    for side in (left, right):
+        if isinstance(side, sympy.MatrixBase) and side.shape == (1, 1):
+            return tuple(s[0] if isinstance(s, sympy.MatrixBase) else s for s in (left, right))  # type: ignore[return-value]
+    return left, right
+
+
+def _scalar(value: sympy.Expr, text: str) -> sympy.Expr:
+    if isinstance(value, sympy.MatrixBase):
+        raise UserError(
+            "this is a vector where a number is needed", text.strip()[:80], "write it in components, or take its div"
+        )
+    return value
+
+
+class _Parser:
+    """Recursive descent: sum, product, sign, power, postfix, atom."""
+
+    def __init__(self, text: str, scope: Scope):
+        self.text, self.scope = text.strip(), scope
+        self.tokens = tokenise(text, tuple(scope.unknowns))
+        self.at, self.depth = 0, 0
+
+    @property
+    def now(self) -> Token:
+        return self.tokens[self.at]
+
+    @property
+    def after(self) -> Token:
+        return self.tokens[min(self.at + 1, len(self.tokens) - 1)]
+
+    def skip(self, count: int) -> None:
+        self.at += count
+
+    def fail(self, what: str) -> UserError:
+        return UserError(what, f"'{self.text[:120]}'", "write it as in du/dt = -k*u")
+
+    def expect(self, kind: str) -> None:
+        if self.now.kind != kind:
+            raise self.fail(f"'{self.now.text or 'the end'}' was not expected here")
+
+    def take(self, sign: str) -> None:
+        if self.now.kind != "op" or self.now.text != sign:
+            raise self.fail(f"'{sign}' is missing before {repr(self.now.text) if self.now.text else 'the end'}")
+        self.at += 1
+
+    def sum(self) -> sympy.Expr:
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise self.fail(f"brackets are nested more than {_DEEPEST} deep")
+        value = self.product()
+        while self.now.kind == "op" and self.now.text in "+-":
+            minus = self.now.text == "-"
+            self.skip(1)
+            term = self.product()
+            if isinstance(value, sympy.MatrixBase) != isinstance(term, sympy.MatrixBase):
+                raise self.fail("a vector and a number are added")
+            value = value - term if minus else value + term
+        self.depth -= 1
+        return value
+
+    def product(self) -> sympy.Expr:
+        value = self.signed()
+        while True:
+            if self.now.kind == "op" and self.now.text in ("*", "/"):
+                divide = self.now.text == "/"
+                self.skip(1)
+                factor = self.signed()
+                if divide and factor == 0:
+                    raise self.fail("there is a division by zero")
+                value = value / factor if divide else value * factor
+            elif self._starts_factor():
+                value = value * self.power()
+            else:
+                return value
+
+    def _starts_factor(self) -> bool:
+        return self.now.kind in ("name", "number", "derivative") or (
+            self.now.kind == "op" and self.now.text in ("(", "[")
+        )
+
+    def signed(self) -> sympy.Expr:
+        minus = False
+        while self.now.kind == "op" and self.now.text in ("+", "-"):
+            minus ^= self.now.text == "-"
+            self.skip(1)
+        return -self.power() if minus else self.power()
+
+    def power(self) -> sympy.Expr:
+        base = self.postfix()
+        if self.now.kind == "op" and self.now.text in ("^", "**"):
+            self.skip(1)
+            self.depth += 1
+            if self.depth > _DEEPEST:
+                raise self.fail(f"powers are nested more than {_DEEPEST} deep")
+            exponent = self.signed()
+            self.depth -= 1
+            return self.raised(base, exponent)
+        return base
+
+    def raised(self, base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
+        if isinstance(base, sympy.MatrixBase):
+            if exponent != 2:
+                raise self.fail("a vector has no such power")
+            return base.dot(base)
+        if exponent.is_number and abs(exponent) > _LARGEST_POWER:
+            raise self.fail(f"a power above {_LARGEST_POWER} is not read")
+        return base**exponent
+
+    def postfix(self) -> sympy.Expr:
+        value = self.atom()
+        while self.now.kind == "op" and self.now.text == "." and self.after.text == "diff":
+            self.skip(2)
+            self.take("(")
+            value = self._diff(value)
+        return value
+
+    def atom(self) -> sympy.Expr:
+        token = self.now
+        self.skip(1)
+        if token.kind == "number":
+            if abs(int(token.text.lower().partition("e")[2] or 0)) > 300:
+                raise self.fail(f"{token.text} is out of the range of numbers")
+            return sympy.Rational(token.text)
+        if token.kind == "derivative":
+            return self._derivative(token)
+        if token.kind == "op" and token.text in ("(", "["):
+            value = self.sum()
+            self.take(")" if token.text == "(" else "]")
+            return value
+        if token.kind == "op" and token.text == "|":
+            value = self.sum()
+            self.take("|")
+            return sympy.Abs(value)
+        if token.kind == "name":
+            return self._name(token.text)
+        raise self.fail(f"'{token.text or 'the end'}' was not expected here")
+
+    def _name(self, name: str) -> sympy.Expr:
+        primes = 0
+        if self.now.kind == "op" and self.now.text.startswith("'"):
+            primes = len(self.now.text)
+            self.skip(1)
+        if primes and name not in self.scope.unknowns:
+            raise self.fail(f"'{name}' has a prime and is no unknown")
+        if name in self.scope.unknowns:
+            return self._unknown(name, (self.scope.prime,) * primes)
+        opens = self.now.kind == "op" and self.now.text == "("
+        if name in _OPERATORS:
+            return self._operator(name)
+        if name in _DERIVATIVES and opens:
+            self.skip(1)
+            value = self.sum()
+            self.take(",")
+            return self._diff(value)
+        if name in _PIECES and opens:
+            return self._pieces()
+        if name in FUNCTIONS and name not in self.scope.parameters:
+            return self._function(name)
+        if name == "d" and opens and "d" not in self.scope.parameters:
+            return self._outer_derivative()
+        if name in _CONSTANTS and name not in self.scope.parameters:
+            return _CONSTANTS[name]
+        if name.startswith("_"):
+            raise self.fail(f"'{name}' is no name of mathematics")
+        if opens and len(name) > 1 and name not in self.scope.parameters:
+            raise self.fail(f"there is no function '{name}'")
+        return sympy.Symbol(name)
+
+    def _function(self, name: str) -> sympy.Expr:
+        power = None
+        if self.now.kind == "op" and self.now.text in ("^", "**"):  # sin^2 x
+            self.skip(1)
+            power = self.postfix()
+        if self.now.kind == "op" and self.now.text == "(":
+            values = self._arguments()
+        else:
+            value = self.power()
+            while self._starts_factor() and self.now.text not in FUNCTIONS:
+                value = value * self.power()
+            values = [value]
+        for value in values:
+            _scalar(value, self.text)
+        try:
+            made = FUNCTIONS[name](*values)
+        except TypeError as error:
+            raise self.fail(f"{name} does not take {len(values)} arguments") from error
+        if made.has(sympy.zoo, sympy.nan, sympy.oo):
+            raise self.fail(f"{name} has no value there")
+        return made if power is None else self.raised(made, power)
+
+    def _arguments(self) -> list[sympy.Expr]:
+        self.take("(")
+        values = [self.sum()]
+        while self.now.text == "," and self.now.kind == "op":
+            self.skip(1)
+            values.append(self.sum())
+        self.take(")")
+        return values
+
+    def _pieces(self) -> sympy.Expr:
+        """``if(x < 1/2, a, b)``."""
+        self.take("(")
+        left = self.sum()
+        sign = self.now.text
+        if sign not in ("<", ">", "<=", ">="):
+            raise self.fail("a comparison such as x < 1/2 is missing")
+        self.skip(1)
+        right = self.sum()
+        self.take(",")
+        yes = self.sum()
+        self.take(",")
+        no = self.sum()
+        self.take(")")
+        test = {"<": sympy.Lt, ">": sympy.Gt, "<=": sympy.Le, ">=": sympy.Ge}[sign](left, right)
+        return sympy.Piecewise((yes, test), (no, True))
+
+    def _operator(self, name: str) -> sympy.Expr:
+        value = self.power()
+        while name not in ("grad", "gradient") and self._starts_factor() and self.now.text not in _OPERATORS:
+            value = value * self.power()
+        axes = [sympy.Symbol(c) for c in self.scope.space]
+        if not axes:
+            raise self.fail(f"{name} needs space coordinates")
+        if name in ("grad", "gradient"):
+            _scalar(value, self.text)
+            return sympy.Matrix([sympy.diff(value, axis) for axis in axes])
+        if name in ("div", "divergence"):
+            if not isinstance(value, sympy.MatrixBase):
+                if len(axes) == 1:
+                    return sympy.diff(value, axes[0])
+                raise self.fail("div is taken of a number; it needs a vector such as grad(u)")
+            return sympy.Add(*(sympy.diff(part, axis) for part, axis in zip(value, axes, strict=True)))
+        if isinstance(value, sympy.MatrixBase):
+            return value.applyfunc(lambda part: sympy.Add(*(sympy.diff(part, axis, 2) for axis in axes)))
+        return sympy.Add(*(sympy.diff(value, axis, 2) for axis in axes))
+
+    def _diff(self, value: sympy.Expr) -> sympy.Expr:
+        """``..., t)``, ``..., t, 2)`` or ``..., x, x)``, after the comma."""
+        by: list[sympy.Symbol] = []
+        while True:
+            token = self.now
+            self.skip(1)
+            if token.kind == "op" and token.text == "(" and self.now.kind == "name":  # Derivative(u(t), (t, 2))
+                name = self.now.text
+                self.skip(1)
+                self.take(",")
+                by += [sympy.Symbol(name)] * self._count()
+                self.take(")")
+            elif token.kind == "name":
+                by.append(sympy.Symbol(token.text))
+            elif token.kind == "number" and by:
+                self.at -= 1
+                by += [by[-1]] * (self._count() - 1)
+            else:
+                raise self.fail("a coordinate to differentiate by is missing")
+            if self.now.text != ",":
+                break
+            self.skip(1)
+        self.take(")")
+        return sympy.diff(_scalar(value, self.text), *by)
+
+    def _count(self) -> int:
+        token = self.now
+        self.skip(1)
+        if token.kind != "number" or not token.text.isdigit() or not 1 <= int(token.text) <= 10:
+            raise self.fail("an order of differentiation is a whole number from 1 to 10")
+        return int(token.text)
+
+    def _derivative(self, token: Token) -> sympy.Expr:
+        if token.text and token.text not in self.scope.unknowns:
+            raise self.fail(f"'{token.text}' has a derivative and is no unknown")
+        if token.text:
+            return self._unknown(token.text, token.orders)
+        value = self.power()
+        while self._starts_factor():
+            value = value * self.power()
+        return sympy.diff(_scalar(value, self.text), *(sympy.Symbol(c) for c in token.orders))
+
+    def _outer_derivative(self) -> sympy.Expr:
+        """``d(k du/dx)/dx``, after the d."""
+        self.take("(")
+        value = self.sum()
+        self.take(")")
+        self.take("/")
+        name = self.now.text
+        if self.now.kind != "name" or not name.startswith("d") or len(name) < 2:
+            raise self.fail("after d(...) a coordinate such as /dx is missing")
+        self.skip(1)
+        return sympy.diff(_scalar(value, self.text), sympy.Symbol(name[1:]))
+
+    def _unknown(self, name: str, orders: tuple[str, ...]) -> sympy.Expr:
+        """The unknown or its derivative; with brackets: at a place, or times what is in them."""
+        own = self.scope.unknowns[name]
+        if self.now.kind == "op" and self.now.text == "(":
+            before = self.at
+            values = self._arguments()
+            functions = any(value.atoms(sympy.Function) - value.atoms(*_KNOWN) for value in values)
+            if len(values) == 1 and (
+                functions or any(p in value.free_symbols for value in values for p in self.scope.points)
+            ):
+                self.at = before  # u (1 - u)
+            else:
+                place = self._place(name, values)
+                if place:
+                    return self.scope.point(name, orders, place)
+        stranger = next((c for c in orders if c not in own and c != "n"), None)
+        if stranger is not None:
+            raise self.fail(f"{name} does not depend on {stranger}")
+        if "n" in orders:
+            return self.scope.point(name, orders, {})
+        made = self.scope.function(name)
+        return sympy.diff(made, *(sympy.Symbol(c) for c in orders)) if orders else made
+
+    def _place(self, name: str, values: list[sympy.Expr]) -> dict[str, sympy.Expr]:
+        """Coordinates with a value, of the arguments; those that stand for themselves are left out."""
+        own = self.scope.unknowns[name]
+        if len(values) > len(own):
+            raise self.fail(f"{name} has {len(values)} arguments and depends on {', '.join(own)}")
+        if len(values) < len(own):
+            raise self.fail(f"{name} depends on {', '.join(own)}: {len(own)} arguments are needed")
+        left = [c for c in own if sympy.Symbol(c) not in values]
+        fixed = [value for value in values if str(value) not in own]
+        for value in fixed:
+            if any(str(symbol) in own for symbol in value.free_symbols):
+                raise self.fail(f"{name}({value}) is the unknown at another place: delay equations are not solved")
+        return dict(zip(left, fixed, strict=True))
+
+
+_KNOWN = tuple(f for f in {*FUNCTIONS.values()} if isinstance(f, type))

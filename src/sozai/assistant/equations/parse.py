@@ -1,0 +1,551 @@
+"""From a text in words, LaTeX or plain mathematics, or from a file, to a ``Problem``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import sympy
+
+from sozai.assistant.equations.boundary import Reader
+from sozai.assistant.equations.clauses import read_clauses
+from sozai.assistant.equations.draft import Draft
+from sozai.assistant.equations.expression import FUNCTIONS, Scope, read_equation, read_expression
+from sozai.assistant.equations.problem import Condition, Problem
+from sozai.assistant.equations.tokens import derived, normalise, same_name, tokenise
+from sozai.assistant.equations.units import check_dimensions, quantity, unit_text
+from sozai.errors import UserError
+
+_OPERATOR = re.compile(r"\b(?:laplacian|Laplacian|laplace|lap|grad|gradient|div|divergence)\b")
+DEFAULT_END = 10.0
+"""End of an initial value problem that names none; it is told."""
+_KEYS = {"equation", "equations", "conditions", "domain", "parameters", "time", "text"}
+
+
+def read_problem(text: str, *, parameters: Mapping[str, str] | None = None, end: float | None = None) -> Problem:
+    """Read a problem.
+
+    Args:
+        text: an equation with its conditions, domain and numbers, in words, LaTeX or plain mathematics.
+        parameters: further numbers by name, with a unit or without, which stand above those of the text.
+        end: of time, in the unit of the others (s where there are units); stands above the text's.
+
+    Returns:
+        the problem; it need not be well-posed, see ``wellposed.check_problem``.
+
+    Raises:
+        UserError: what was not understood, or does not go together, is named.
+    """
+    draft = read_clauses(text)
+    for name, value in (parameters or {}).items():
+        draft.values[same_name(name)] = normalise(str(value))
+    if end is not None:
+        draft.ranges["t"] = ("0", repr(float(end)))
+    return _Assembly(draft).problem()
+
+
+def read_problem_file(path: str | Path) -> Problem:
+    """Read a YAML file with ``equation`` (or ``equations``), ``conditions``, ``domain``, ``parameters``, ``time``.
+
+    Raises:
+        UserError: it cannot be read, or a key is not known.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError("cannot be read as YAML", str(path), " ".join(str(error).split())[:200]) from error
+    if isinstance(content, str):
+        return read_problem(content)
+    try:
+        return read_problem(problem_text(content))
+    except UserError as error:
+        raise UserError(error.what, f"{path}, {error.where}" if error.where else str(path), error.mend) from error
+
+
+def problem_text(content: Any) -> str:
+    """A problem given by keys, as clauses that ``read_problem`` reads.
+
+    Raises:
+        UserError: it is no mapping, a key is not known, or a value is not of the right kind.
+    """
+    if not isinstance(content, Mapping):
+        raise UserError("a problem has keys and values", mend="begin with 'equation: du/dt = -u'")
+    strange = sorted(str(key) for key in content if key not in _KEYS)
+    if strange:
+        raise UserError(f"'{strange[0]}' is no key of a problem", mend=f"known: {', '.join(sorted(_KEYS))}")
+    clauses = [
+        str(item) for key in ("text", "equation", "equations", "conditions") for item in _listed(content.get(key))
+    ]
+    for name, pair in [*_pairs(content, "domain"), *([("t", content["time"])] if "time" in content else [])]:
+        low, high = pair if isinstance(pair, list | tuple) and len(pair) == 2 else (0, pair)
+        clauses.append(f"{name} from {low} to {high}")
+    clauses += [f"{name} = {value}" for name, value in _pairs(content, "parameters")]
+    return "\n".join(clauses)
+
+
+def _listed(value: Any) -> list[Any]:
+    return [] if value is None else value if isinstance(value, list) else [value]
+
+
+def _pairs(content: Mapping[str, Any], key: str) -> list[tuple[str, Any]]:
+    value = content.get(key) or {}
+    if not isinstance(value, Mapping):
+        raise UserError(f"'{key}' must have names and values", mend=f"write {key}: {{x: ...}}")
+    return [(str(name), item) for name, item in value.items()]
+
+
+class _Assembly:
+    """Gives the names of a draft their meaning."""
+
+    def __init__(self, draft: Draft):
+        self.draft = draft
+        self.notes = draft.notes
+        self.units: dict[str, Mapping[str, Any]] = {}
+        self.renamed: dict[str, str] = {}
+
+    def problem(self) -> Problem:
+        draft = self.draft
+        self._subscripted_numbers()
+        if draft.known and not self._has_equation():
+            name = draft.known.name
+            texts = list(self._template())
+        else:
+            name, texts = "", []
+        body = [*draft.equations, *self._equations_among_values()]
+        found = self._derived([*texts, *body])
+        unknowns = self._unknowns(found, [*texts, *body])
+        coordinates = self._coordinates(found, unknowns, name)
+        scope = self._scope(found, unknowns, coordinates)
+        equations, reader = self._read(texts, body, scope)
+        if not equations:
+            raise UserError(
+                "there is no equation",
+                f"'{draft.text[:80]}'",
+                "give one, such as du/dt = -2*u, or the name of a known one",
+            )
+        scope, equations = self._algebraic(scope, equations)
+        domain, open_end = self._domain(scope, reader)
+        ordinary = len(coordinates) == 1 and not name_is_partial(draft) and not any(map(_OPERATOR.search, body))
+        conditions = reader.conditions(domain, ordinary)
+        time = "t" if "t" in coordinates else None
+        if ordinary:
+            time = None if any(c.where.endswith("+") for c in conditions) else coordinates[0]
+        conditions = [_renamed_where(c, time) for c in conditions]
+        if open_end and time and ordinary:
+            start = domain[time][0]
+            domain[time] = (start, start + DEFAULT_END)
+            self.notes.append(f"No end was given: {time} runs from {start:g} to {start + DEFAULT_END:g}.")
+        parameters, definitions = self._numbers(scope)
+        equations, conditions = self._defined(equations, conditions, definitions, parameters)
+        self._check_units(equations)
+        used = {s.name for e in equations for s in e.free_symbols} | {
+            s.name
+            for c in conditions
+            for part in (c.value, c.coefficient)
+            if part is not None
+            for s in part.free_symbols
+        }
+        for spare in sorted(set(parameters) - used):
+            if spare not in self.renamed and not any(spare in text for pair in draft.ranges.values() for text in pair):
+                self.notes.append(f"{spare} = {parameters[spare]:g} is not in the equation and was not used.")
+        return Problem(
+            text=draft.text,
+            kind="ode" if ordinary else "pde",
+            name=name,
+            equations=tuple(equations),
+            unknowns=tuple(scope.unknowns),
+            time=sympy.Symbol(time) if time else None,
+            space=tuple(sympy.Symbol(c) for c in coordinates if c != time),
+            domain=domain,
+            conditions=tuple(conditions),
+            parameters={k: v for k, v in parameters.items() if k in used},
+            units={k: text for k, d in self.units.items() if (text := unit_text(d)) and (k in used or k in coordinates or k in scope.unknowns)},
+            notes=tuple(dict.fromkeys(self.notes)),
+        )  # fmt: skip
+
+    # What there is
+
+    def _subscripted_numbers(self) -> None:
+        """``D_x = 3`` is a number, ``u_t = 3`` an equation: of the latter's name something else is said too."""
+        for text in list(self.draft.equations):
+            match = re.fullmatch(r"\s*([A-Za-z]\w*)_([xyzt]+)\s*=\s*(.+)", text)
+            if match and quantity(match[3]):
+                others = " ".join(
+                    [*(e for e in self.draft.equations if e is not text), *(c.text for c in self.draft.conditions)]
+                )
+                if not re.search(rf"(?<![A-Za-z_]){match[1]}(?:\s*\(|_(?!{match[2]}\b)[xyzt]+\b|'|\s*=)", others):
+                    self.draft.equations.remove(text)
+                    self.draft.values[f"{match[1]}_{match[2]}"] = match[3]
+
+    def _has_equation(self) -> bool:
+        """Whether an equation is written out: one with a derivative and no place."""
+        for text in self.draft.equations:
+            if _OPERATOR.search(text):
+                return True
+            for place, token in enumerate(tokens := tokenise(text)):
+                after = tokens[min(place + 1, len(tokens) - 1)]
+                if token.kind == "derivative" and (token.text == "" or after.text != "(") and "n" not in token.orders:
+                    return True
+        return any(name != "u" and re.search(r"^[A-Za-z]\w*'+\s*=", text) for name, text in self.draft.values.items())
+
+    def _dimension(self) -> int:
+        draft = self.draft
+        if not draft.dimension:
+            axes = [axis for axis in "xyz" if axis in draft.ranges]
+            texts = " ".join([*draft.equations, *(c.source for c in draft.conditions), *draft.values.values()])
+            axes += [axis for axis in "yz" if re.search(rf"(?<![A-Za-z_]){axis}(?![A-Za-z_])", texts)]
+            draft.dimension = max([1, *("xyz".index(axis) + 1 for axis in axes)])
+        return draft.dimension
+
+    def _template(self) -> tuple[str, ...]:
+        draft, known = self.draft, self.draft.known
+        assert known is not None
+        dimension = self._dimension() if known.partial else 1
+        names = list(known.unknowns(dimension))
+        texts = list(known.equations(dimension))
+        if draft.source and not known.source and "f" in " ".join(texts):
+            draft.values["f"] = draft.source
+        elif draft.source:
+            texts[0] += f" + ({draft.source})"
+        for other in known.also:
+            if not draft.uses(names[0]) and names[0] not in draft.values and (draft.uses(other)):
+                texts = [re.sub(rf"(?<![A-Za-z]){names[0]}(?=_|\W|$)", other, text) for text in texts]
+                names[0] = other
+                break
+        self._parameter_names(" ".join(texts))
+        for axis in "xyz"[:dimension]:
+            if re.search(rf"\bb{axis}\b", " ".join(texts)) and f"b{axis}" not in draft.values:
+                texts = [re.sub(rf"\bb{axis}\b", "0", text) for text in texts]
+                self.notes.append(f"No body force was given: b{axis} = 0.")
+        self.template_unknowns = tuple(names)
+        return tuple(texts)
+
+    def _parameter_names(self, texts: str) -> None:
+        """Numbers under other letters or words become those of the known equation."""
+        draft, known = self.draft, self.draft.known
+        assert known is not None
+        if known.name == "linear-elasticity":
+            for words, value in list(draft.spoken):
+                if re.fullmatch(r"young\w*\s+modulus|elastic\s+modulus|poisson\w*\s+ratio", words):
+                    draft.values["nu" if "ratio" in words else "E"] = value
+                    draft.spoken.remove((words, value))
+            if {"E", "nu"} <= set(draft.values) and not {"lam", "mu"} & set(draft.values):
+                draft.values["lam"] = "E*nu/((1 + nu)*(1 - 2*nu))"
+                draft.values["mu"] = "E/(2*(1 + nu))"
+        for name, pattern in known.words.items():
+            if name in draft.values:
+                continue
+            for words, value in list(draft.spoken):
+                if re.fullmatch(rf"(?:{pattern}|{name})", words, re.IGNORECASE):
+                    draft.values[name] = value
+                    draft.spoken.remove((words, value))
+            for other in list(draft.values):
+                if name not in draft.values and re.fullmatch(pattern, other) and not re.search(rf"\b{other}\b", texts):
+                    draft.values[name] = draft.values.pop(other)
+                    self.notes.append(f"{other} was read as {name}.")
+        if known.name == "heat" and "D" not in draft.values:
+            heat = [name for name in ("k", "rho") if name in draft.values]
+            capacity = next((name for name in ("cp", "c", "C") if name in draft.values), None)
+            if len(heat) == 2 and capacity:
+                draft.values["D"] = f"k/(rho*{capacity})"
+                self.renamed |= dict.fromkeys(("k", "rho", capacity), "D")
+
+    def _derived(self, texts: list[str]) -> list[tuple[str, tuple[str, ...]]]:
+        draft = self.draft
+        everything = [*texts, *(f"{c.text}" for c in draft.conditions if not c.bare)]
+        found = [pair for text in everything for pair in derived(text)]
+        whole = ", ".join(everything) + ", " + ", ".join(f"{k} = {v}" for k, v in draft.values.items())
+        return [*dict.fromkeys([*found, *derived(whole)])]
+
+    def _equations_among_values(self) -> list[str]:
+        """``x = ...`` clauses that are equations: with a derivative in them."""
+        taken = [name for name, text in self.draft.values.items() if derived(text) or _OPERATOR.search(text)]
+        return [f"{name} = {self.draft.values.pop(name)}" for name in taken]
+
+    def _unknowns(self, found: list[tuple[str, tuple[str, ...]]], texts: list[str]) -> tuple[str, ...]:
+        names = [*getattr(self, "template_unknowns", ()), *(name for name, _ in found)]
+        for text in texts:
+            for token, after in _pairs_of(tokenise(text)):
+                if token.kind == "name" and _OPERATOR.fullmatch(token.text):
+                    inner = re.findall(rf"{token.text}\s*\(?\s*([A-Za-z]\w*)", text)
+                    names += [
+                        n
+                        for n in inner
+                        if not _OPERATOR.fullmatch(n) and n not in self.draft.values and n not in FUNCTIONS
+                    ]
+                del after
+        strange = [name for name in dict.fromkeys(names) if name not in ("d",) and not _OPERATOR.fullmatch(name)]
+        return tuple(strange)
+
+    def _coordinates(
+        self, found: list[tuple[str, tuple[str, ...]]], unknowns: tuple[str, ...], name: str
+    ) -> tuple[str, ...]:
+        """Space in order, then time."""
+        draft = self.draft
+        by = {c for _, orders in found for c in orders if c not in ("'", "n")}
+        by |= {c for c in draft.ranges if c not in unknowns and c not in draft.values}
+        clash = by & set(unknowns)
+        if clash:
+            one = sorted(clash)[0]
+            raise UserError(
+                f"{one} is differentiated, and is a coordinate too",
+                f"'{draft.text[:80]}'",
+                "give one of them another name",
+            )
+        texts = [*draft.equations, *(c.source for c in draft.conditions)]
+        if name and draft.known and draft.known.partial:
+            by |= set("xyz"[: self._dimension()]) | (set() if draft.known.steady else {"t"})
+            if draft.known.steady:
+                by.discard("t")
+        elif any(_OPERATOR.search(text) for text in texts):
+            by |= set("xyz"[: self._dimension()])
+        self.prime = self._prime(by, unknowns, texts)
+        if any("'" in orders for _, orders in found) or not by:
+            by.add(self.prime)
+        by |= {c for said in draft.conditions for c in said.at if c not in unknowns}
+        if len(by) > 4:
+            raise UserError(
+                f"there are {len(by)} coordinates ({', '.join(sorted(by))})", mend="at most three of space, and time"
+            )
+        return tuple(sorted(by - {"t"})) + (("t",) if "t" in by else ())
+
+    def _prime(self, by: set[str], unknowns: tuple[str, ...], texts: list[str]) -> str:
+        """The coordinate of ``u'``: the only one there is, else t, else a free x."""
+        if len(by) == 1:
+            return next(iter(by))
+        free = " ".join(texts + list(self.draft.values.values()))
+        if (
+            "x" not in unknowns
+            and "t" not in by
+            and re.search(r"(?<![A-Za-z_])x(?![A-Za-z_\d])", free)
+            and not re.search(r"(?<![A-Za-z_])t(?![A-Za-z_\d])", free)
+        ):
+            return "x" if "x" not in self.draft.values else "t"
+        return "t"
+
+    def _scope(
+        self, found: list[tuple[str, tuple[str, ...]]], unknowns: tuple[str, ...], coordinates: tuple[str, ...]
+    ) -> Scope:
+        space = tuple(c for c in coordinates if c != "t") or coordinates
+        return Scope(dict.fromkeys(unknowns, coordinates), self.prime, space, frozenset(self.draft.values))
+
+    # What is said of it
+
+    def _read(self, texts: list[str], body: list[str], scope: Scope) -> tuple[list[sympy.Eq], Reader]:
+        """Equations and, of those at a place, conditions."""
+        for name in self._condition_names(body, scope):
+            scope.unknowns = {**scope.unknowns, name: next(iter(scope.unknowns.values()), ("t",))}
+        reader = Reader(self.draft, scope, self.units)
+        equations = []
+        for text in [*texts, *body]:
+            text = self._without_unit(text)
+            left, right = read_equation(text, scope)
+            pairs = zip(left, right, strict=True) if isinstance(left, sympy.MatrixBase) else [(left, right)]  # type: ignore[arg-type]
+            for one, two in pairs:
+                if (one - two).free_symbols & set(scope.points):
+                    reader.add(one - two, text)
+                elif (one - two) == 0:
+                    raise UserError("both sides of this equation are equal", f"'{text}'", "leave it out")
+                else:
+                    equations.append(sympy.Eq(one, two, evaluate=False))
+        return equations, reader
+
+    def _without_unit(self, text: str) -> str:
+        """``u(0) = 20 cm`` in SI units."""
+        match = re.fullmatch(r"\s*(([A-Za-z]\w*)('*)(?:_\w+)?\s*\([^()]*\))\s*=\s*(.+)", text)
+        found = quantity(match[4]) if match and re.search(r"[A-Za-z%°]", match[4]) and self._is_unit(match[4]) else None
+        if match is None or found is None or found[1] is None:
+            return text
+        if not match[3] and "_" not in match[1]:
+            self.units.setdefault(same_name(match[2]), found[1])
+        return f"{match[1]} = {found[0]!r}"
+
+    @staticmethod
+    def _is_unit(text: str) -> bool:
+        try:
+            return quantity(text) is not None
+        except UserError:
+            return False  # then it is a formula such as 2 a
+
+    def _condition_names(self, body: list[str], scope: Scope) -> list[str]:
+        """Names with a value at a place (``y(0) = 1``) that have no derivative: unknowns of an algebraic equation."""
+        names = []
+        for text in body:
+            match = re.match(r"\s*([A-Za-z]\w*)\s*\(\s*-?[\d.]+\s*\)\s*=", text)
+            name = same_name(match[1]) if match else ""
+            if name and name not in scope.unknowns and name not in FUNCTIONS and name not in self.draft.values:
+                others = " ".join(other for other in body if other is not text)
+                if not re.search(rf"(?<![A-Za-z_]){re.escape(name)}(?![A-Za-z_\d])", others):
+                    raise UserError(f"a condition is given for {name}, which is in no equation", f"'{text}'",
+                                    f"the unknowns are {', '.join(scope.unknowns) or 'none'}")  # fmt: skip
+                names.append(name)
+        return names
+
+    def _algebraic(self, scope: Scope, equations: list[sympy.Eq]) -> tuple[Scope, list[sympy.Eq]]:
+        """Symbols without a number become unknowns where there are as many equations more than unknowns."""
+        spare = len(equations) - len(scope.unknowns)
+        if spare <= 0:
+            return scope, equations
+        coordinates = next(iter(scope.unknowns.values()))
+        free = {s.name for e in equations for s in e.free_symbols} - set(coordinates) - set(self.draft.values)
+        if len(free) != spare:
+            return scope, equations
+        scope.unknowns = {**scope.unknowns, **dict.fromkeys(sorted(free), coordinates)}
+        puts = {sympy.Symbol(name): scope.function(name) for name in free}
+        self.notes.append(
+            f"{', '.join(sorted(free))} has no derivative and no number: it was read as an unknown of an algebraic equation."
+        )
+        return scope, [sympy.Eq(e.lhs.xreplace(puts), e.rhs.xreplace(puts), evaluate=False) for e in equations]
+
+    def _number(self, text: str) -> tuple[float, Mapping[str, Any] | None]:
+        """A quantity, or a formula of numbers that are known."""
+        found = quantity(text)
+        if found:
+            return found
+        scope = Scope({}, parameters=frozenset(self.draft.values))
+        value = read_expression(text, scope)
+        puts = {
+            s: self._number(self.draft.values[s.name])[0]
+            for s in value.free_symbols
+            if s.name in self.draft.values and self.draft.values[s.name] != text
+        }
+        value = value.xreplace({k: sympy.Float(v) for k, v in puts.items()})
+        if not value.is_number or not value.is_real:
+            raise UserError(f"'{text}' is no number", mend="give it as a number, or give the names in it")
+        return float(value), None
+
+    def _domain(self, scope: Scope, reader: Reader) -> tuple[dict[str, tuple[float, float]], bool]:
+        coordinates = next(iter(scope.unknowns.values()))
+        domain: dict[str, tuple[float, float]] = {}
+        open_end = False
+        for c in coordinates:
+            if c in self.draft.ranges:
+                low, high = (self._number(text) for text in self.draft.ranges[c])
+                dimension = high[1] or low[1]
+                if low[1] and high[1] and dict(low[1]) != dict(high[1]):
+                    raise UserError(
+                        f"the two ends of {c} have different dimensions",
+                        str(self.draft.ranges[c]),
+                        "give both the same unit",
+                    )
+                if dimension:
+                    self.units[c] = dimension
+                domain[c] = (low[0], high[0])
+            else:
+                places = sorted(reader.places(c))
+                if len(places) > 1:
+                    domain[c] = (places[0], places[-1])
+                elif places or (c == "t" or len(coordinates) == 1):
+                    domain[c] = (places[0] if places else 0.0, float("nan"))
+                    open_end = True
+        return domain, open_end
+
+    def _numbers(self, scope: Scope) -> tuple[dict[str, float], dict[str, sympy.Expr]]:
+        """Numbers, and formulas that names stand for."""
+        numbers: dict[str, float] = {}
+        formulas: dict[str, sympy.Expr] = {}
+        for words, value in self.draft.spoken:
+            raise UserError(
+                f"it is not known which letter is the '{words}'",
+                f"'{words} {value}'",
+                f"write it as a letter of the equation, e.g. D = {value}",
+            )
+        for name, text in self.draft.values.items():
+            if name in scope.unknowns:
+                raise UserError(
+                    f"'{name} = {text}' does not say where it holds",
+                    mend=f"write {name}(0) = {text}, or 'at the start', 'on the boundary', 'at x = 0'",
+                )
+            if name in next(iter(scope.unknowns.values())):
+                raise UserError(
+                    f"{name} is a coordinate and has a number",
+                    f"'{name} = {text}'",
+                    f"give its range, e.g. {name} = 0..1",
+                )
+            found = quantity(text)
+            if found:
+                numbers[name] = found[0]
+                if found[1]:
+                    self.units[name] = found[1]
+                continue
+            formula = read_expression(text, scope)
+            if formula.is_number and formula.is_real:
+                numbers[name] = float(formula)
+            else:
+                formulas[name] = formula
+        return numbers, formulas
+
+    def _defined(self, equations: list[sympy.Eq], conditions: list[Condition], formulas: dict[str, sympy.Expr],
+                 numbers: dict[str, float]) -> tuple[list[sympy.Eq], list[Condition]]:  # fmt: skip
+        """Put in what names stand for, as often as they stand for one another; a formula of numbers is a number."""
+        formulas = dict(formulas)
+        for _ in range(len(formulas)):
+            for name, formula in list(formulas.items()):
+                if (
+                    formula.free_symbols
+                    and all(s.name in numbers for s in formula.free_symbols)
+                    and not formula.atoms(sympy.core.function.AppliedUndef)
+                ):
+                    value = formula.xreplace({s: sympy.Float(numbers[s.name]) for s in formula.free_symbols})
+                    if value.is_real:
+                        numbers[name] = float(value)
+                        for symbol in formula.free_symbols:
+                            self.renamed[symbol.name] = name
+                        del formulas[name]
+        puts = {sympy.Symbol(name): formula for name, formula in formulas.items()}
+        if any(sympy.Symbol(name) in formula.free_symbols for name, formula in formulas.items()):
+            raise UserError(
+                "a name stands for a formula with itself in it",
+                ", ".join(formulas),
+                "give it as an equation with a derivative",
+            )
+
+        def put(expr: sympy.Expr | None) -> sympy.Expr | None:
+            for _ in range(len(puts)):
+                expr = None if expr is None else expr.subs(puts).doit()
+            return expr
+
+        made = [sympy.Eq(put(e.lhs), put(e.rhs), evaluate=False) for e in equations]
+        from dataclasses import replace
+
+        return made, [replace(c, value=put(c.value), coefficient=put(c.coefficient)) for c in conditions]
+
+    def _check_units(self, equations: list[sympy.Eq]) -> None:
+        if not self.units:
+            return
+        clash = check_dimensions(tuple(equations), self.units)
+        if clash:
+            told = ", ".join(f"{name} in {unit_text(d) or '1'}" for name, d in self.units.items())
+            raise UserError(
+                f"the units do not go together: {clash} (with {told})", mend="mend the unit, or leave all units out"
+            )
+        bare = sorted(n for n in self.draft.values if n not in self.units and quantity(self.draft.values[n]))
+        self.notes.append(
+            "All numbers were turned into SI units"
+            + (f"; {', '.join(bare)} had none and was taken as it stands." if bare else ".")
+        )
+
+
+def name_is_partial(draft: Draft) -> bool:
+    """Whether the text names a partial differential equation."""
+    return bool(draft.known and draft.known.partial)
+
+
+def _pairs_of(tokens: list[Any]) -> list[tuple[Any, Any]]:
+    return list(zip(tokens, tokens[1:], strict=False))
+
+
+def _renamed_where(condition: Condition, time: str | None) -> Condition:
+    """Of an initial value problem the independent variable is its time, whatever its name: ``where`` is ``t``."""
+    from dataclasses import replace
+
+    if time and condition.where == f"{time}-" and condition.kind in ("dirichlet", "neumann", "initial"):
+        sign = (-1) ** condition.derivative if condition.derivative else 1
+        return replace(
+            condition, kind="initial", where="t", value=None if condition.value is None else sign * condition.value
+        )
+    return condition

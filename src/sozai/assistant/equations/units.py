@@ -1,0 +1,171 @@
+"""Numbers with units made consistent (SI, by pint), and equations whose dimensions cannot agree found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import sympy
+
+from sozai.errors import UserError
+
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:\s*[eE][-+]?\d+|\s*(?:\*|x|×)\s*10\s*\^?\s*\(?[-+]?\d+\)?)?"
+_UNIT = r"(?:%|°\s*[CF]|[A-Za-zµμΩÅ]+)(?:\s*(?:\^|\*\*)?\s*\(?-?\d\)?)?"
+QUANTITY = re.compile(rf"^\s*({_NUMBER})\s*((?:{_UNIT}(?:\s*[/*·]\s*|\s+)?)*(?:1/)?(?:{_UNIT})?)\s*$")
+BASES = ("[length]", "[time]", "[mass]", "[temperature]", "[substance]", "[current]", "[luminosity]")
+Dimension = dict[str, sympy.Rational]
+_SI = {"[length]": "m", "[time]": "s", "[mass]": "kg", "[temperature]": "K", "[substance]": "mol", "[current]": "A"}
+
+
+@cache
+def _registry() -> Any:
+    import pint
+
+    units: Any = pint.UnitRegistry(cache_folder=None)
+    units.autoconvert_offset_to_baseunit = True
+    return units
+
+
+def quantity(text: str) -> tuple[float, Dimension | None] | None:
+    """A number with its unit in SI base units, and its dimension; ``None`` where the text is no such thing.
+
+    A number alone has the dimension ``None``: it is not known.
+
+    Raises:
+        UserError: the unit is not known to pint.
+    """
+    match = QUANTITY.match(text)
+    if match is None:
+        return None
+    number = float(re.sub(r"\s*(?:\*|x|×)\s*10\s*\^?\s*\(?([-+]?\d+)\)?", r"e\1", match[1]).replace(" ", ""))
+    unit = match[2].strip()
+    if not unit:
+        return number, None
+    registry = _registry()
+    try:
+        parsed = registry.Quantity(number, registry.parse_units(_spelt(unit)))
+        value = parsed.to_base_units()
+    except Exception as error:  # pint raises tokenizer, attribute and value errors alike for what is no unit
+        raise UserError(f"'{unit}' is no unit", text.strip(), "write it as in 1e-4 m^2/s") from error
+    powers = {base: sympy.nsimplify(power) for base, power in value.dimensionality.items()}
+    return float(value.magnitude), powers
+
+
+def is_unit(text: str) -> bool:
+    """Whether pint knows the text as a unit."""
+    try:
+        _registry().parse_units(_spelt(text))
+    except Exception:  # as above
+        return False
+    return True
+
+
+def _spelt(unit: str) -> str:
+    """``m2/s`` as ``m**2/s``, ``W m-1 K-1`` as a product, in pint's words."""
+    unit = re.sub(r"°\s*C\b|\bdeg C\b", "degC", unit)
+    unit = unit.replace("·", "*").replace("^", "**").replace("Å", "angstrom").replace("Ω", "ohm")
+    unit = re.sub(r"\b(h|hr|hrs|hours?)\b", "hour", unit)
+    unit = re.sub(r"\bC\b(?=$)", "coulomb", unit) if unit.strip() != "C" else "degC"
+    unit = re.sub(r"([A-Za-z])\s*(-?\d)", r"\1**\2", unit)
+    return re.sub(r"(?<=[\w)])\s+(?=[A-Za-z])", "*", unit)
+
+
+def unit_text(dimension: Mapping[str, Any]) -> str:
+    """The SI unit of a dimension, e.g. ``m^2/s``."""
+    above = [_SI.get(b, b) + (f"^{p}" if p != 1 else "") for b, p in dimension.items() if p > 0]
+    below = [_SI.get(b, b) + (f"^{-p}" if p != -1 else "") for b, p in dimension.items() if p < 0]
+    if not above and not below:
+        return ""
+    return ("*".join(above) or "1") + "".join(f"/{b}" for b in below)
+
+
+class _Clash(Exception):
+    pass
+
+
+class _Unifier:
+    """Dimensions as linear forms over unknown ones, solved term by term; a contradiction is a clash."""
+
+    def __init__(self) -> None:
+        self.equations: list[tuple[dict[Any, sympy.Rational], str]] = []
+
+    def demand(self, form: dict[Any, Any], why: str) -> None:
+        self.equations.append(({k: sympy.nsimplify(v) for k, v in form.items() if v != 0}, why))
+
+    def solve(self) -> None:
+        """Gauss elimination over the unknown dimensions; what is left of known ones must vanish."""
+        rows: list[dict[Any, Any]] = []
+        for form, why in self.equations:
+            row = dict(form)
+            for done in rows:
+                pivot = next(iter(k for k in done if not isinstance(k, str)))
+                if pivot in row:
+                    factor = row[pivot] / done[pivot]
+                    for key, value in done.items():
+                        row[key] = row.get(key, 0) - factor * value
+            row = {k: v for k, v in row.items() if v != 0}
+            unknown = [k for k in row if not isinstance(k, str)]
+            if unknown:
+                ordered = {unknown[0]: row.pop(unknown[0])}
+                rows.append({**ordered, **row})
+            elif row:
+                raise _Clash(why)
+
+
+def check_dimensions(equations: tuple[sympy.Eq, ...], known: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """A sentence where the dimensions of an equation cannot agree, whatever those of the names without a unit are.
+
+    Args:
+        equations: with functions of coordinates.
+        known: dimension by name (parameters, coordinates, unknowns). Plain numbers in sums count as any dimension,
+            since their unit was not said.
+    """
+    unifier = _Unifier()
+
+    def of(expr: sympy.Expr, why: str) -> dict[Any, Any] | None:
+        """Linear form; ``None``: any dimension."""
+        if expr.is_number:
+            return None if not isinstance(expr, sympy.Pow) else {}
+        if isinstance(expr, sympy.Derivative):
+            form = dict(of(expr.expr, why) or {})
+            for variable, count in expr.variable_count:
+                for key, value in (of(variable, why) or {}).items():
+                    form[key] = form.get(key, 0) - count * value
+            return form
+        if isinstance(expr, sympy.Symbol) or isinstance(expr, sympy.core.function.AppliedUndef):
+            name = expr.name if isinstance(expr, sympy.Symbol) else expr.func.__name__
+            return dict(known[name]) if name in known else {("of", name): sympy.Integer(1)}
+        if isinstance(expr, sympy.Mul):
+            form: dict[Any, Any] = {}
+            for factor in expr.args:
+                for key, value in (of(factor, why) or {}).items():
+                    form[key] = form.get(key, 0) + value
+            return form
+        if isinstance(expr, sympy.Pow) and expr.exp.is_number:
+            return {key: value * expr.exp for key, value in (of(expr.base, why) or {}).items()}
+        if isinstance(expr, sympy.Add):
+            forms = [(term, of(term, why)) for term in expr.args]
+            stated = [(term, form) for term, form in forms if form is not None]
+            for term, form in stated[1:]:
+                demand(stated[0][1], form, f"{stated[0][0]} and {term} are added and have different dimensions")
+            return stated[0][1] if len(stated) == len(forms) and stated else None
+        if isinstance(expr, sympy.Function) and expr.args and expr.func not in (sympy.Abs, sympy.Min, sympy.Max):
+            for argument in expr.args:
+                form = of(argument, why)
+                if form:
+                    unifier.demand(form, f"{expr} takes a number without a unit")
+            return {}
+        return None
+
+    def demand(one: dict[Any, Any], two: dict[Any, Any], why: str) -> None:
+        unifier.demand({k: one.get(k, 0) - two.get(k, 0) for k in {**one, **two}}, why)
+
+    for equation in equations:
+        of(sympy.expand(equation.lhs - equation.rhs), str(equation))
+    try:
+        unifier.solve()
+    except _Clash as clash:
+        return str(clash)
+    return None
