@@ -1,0 +1,237 @@
+"""At what temperature, pressure, frequency and in what atmosphere a value was measured.
+
+A temperature at which a sample was made is none of them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sozai.assistant.documents.document import Span
+from sozai.assistant.extraction.clauses import clause_of, in_brackets
+from sozai.assistant.extraction.quantities import Found
+from sozai.assistant.extraction.record import Quantity
+from sozai.assistant.extraction.schema import CONDITIONS
+from sozai.assistant.extraction.units import CELSIUS, convert
+
+ROOM = 25.0
+"""Degrees Celsius that "room temperature" is taken for; the record's text tells what stands there."""
+_ROOM = re.compile(r"\b(?:room|ambient)[\s-]temperature\b|\bRT\b(?!\w)", re.IGNORECASE)
+_SAME = re.compile(r"\b(?:at|under)\s(?:this|that|the same|these)\s(?:temperature|condition)s?\b", re.IGNORECASE)
+_MAKING = (
+    r"sinter|anneal|calcin|fir(?:ed|ing)\b|heat|dried|dry(?:ing)?\b|bak|deposit|crystalli[sz]ed|hot[\s-]?press|prepared|synthesi|stor(?:ed|age)|quench|"
+    r"cur(?:ed|ing)\b|grown|treat|melted|pre-?coarsen|reduc(?:ed|tion) at|polymeri[sz]|immers|aged|aging|ageing|cast|stirr|reflux|"
+    r"prepar|pyroly|carboni[sz]|spray|extrud|soak|reacted|hydrothermal|molten at|press(?:ed|ing)|obtained by|mill|phase transition|carried out|kept|held at|stretched|drawn|oxidation at|oxidi[sz]ing"
+)
+_MADE = re.compile(rf"\b(?:{_MAKING})\w*[^.;]*$", re.IGNORECASE)
+_MEASURED = re.compile(
+    r"\b(?:shows?|showed|exhibit\w*|ha[sd]|have|display\w*|deliver\w*|reach\w*|attain\w*|measured|conductivit\w+|is|was|were|are|of\s\d|gave|gives|giving|conduct|provid\w*|presented|achiev\w*|yield\w*|tested|operat\w*|obtained|increas\w*|rose)\b",
+    re.IGNORECASE,
+)
+_GAS = r"(?:air|argon|nitrogen|oxygen|hydrogen|helium|vacuum|Ar|N2|O2|H2|CO2|He|CH4|methane|steam|H2O)"
+_ATMOSPHERE = re.compile(
+    rf"\b(?:in|under)\s(?:an?\s|the\s)?((?:(?:wet|dry|humidified|humid|flowing|ambient|pure|static|synthetic|hydrogen|\d+(?:\.\d+)?\s?%)\s)*{_GAS}(?:\s?/\s?{_GAS}|-{_GAS})*)\b"
+)
+_AT = re.compile(
+    r"(?:\bat|@|\bunder|\babove|\bbelow|\bnear|\baround|,|\band|\bto|\bbetween|\bof|\buntil|\bto about|~|\()\s?(?:about|ca\.|approximately|around|~|a|>|<|T\s?=|temperatures? (?:of|from|between|above|below)|low|high|as low as)?\s?(?:a\s)?(?:temperatures?\s(?:of|from)\s)?$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition in a sentence, not yet attached to a value."""
+
+    name: str
+    start: int
+    end: int
+    quantity: Quantity
+    group: int = -1
+    change: str = ""
+
+
+def find_conditions(
+    text: str,
+    plain: str,
+    start: int,
+    end: int,
+    found: Sequence[Found],
+    used: set[int],
+    pieces: Sequence[tuple[int, int]],
+) -> list[Condition]:
+    """Conditions of measurement in a sentence.
+
+    Args:
+        text, plain: of the document, and with unified signs.
+        start, end: of the sentence.
+        found: its quantities.
+        used: numbers of those that are values of a property.
+        pieces: its clauses.
+    """
+    out: list[Condition] = []
+    for number, one in enumerate(found):
+        if number in used or one.unit is None:
+            continue
+        name = _name(one, plain, start, end)
+        if name is None or (name == "temperature" and is_making(plain, start, one.start, pieces)):
+            continue
+        unit = CONDITIONS[name]
+        values = [
+            None if value is None else _convert(value, one.unit, unit) for value in (one.value, one.low, one.high)
+        ]
+        if values[0] is None:
+            continue
+        quantity = Quantity(
+            Span(one.start, one.end), text[one.start : one.end], values[0], unit, values[1], values[2], one.relation
+        )
+        out.append(Condition(name, one.start, one.end, quantity, one.group, one.change))
+    for match in _ROOM.finditer(plain, start, end):
+        if not is_making(plain, start, match.start(), pieces):
+            out.append(
+                Condition(
+                    "temperature",
+                    match.start(),
+                    match.end(),
+                    Quantity(Span(*match.span()), text[match.start() : match.end()], ROOM, CELSIUS, relation="~"),
+                )
+            )
+    for match in _ATMOSPHERE.finditer(plain, start, end):
+        out.append(
+            Condition(
+                "atmosphere",
+                match.start(1),
+                match.end(1),
+                Quantity(Span(*match.span(1)), text[match.start(1) : match.end(1)], math.nan, "text"),
+            )
+        )
+    return sorted(out, key=lambda condition: condition.start)
+
+
+def refers_back(plain: str, start: int, end: int) -> bool:
+    """Whether the sentence says "at this temperature"."""
+    return _SAME.search(plain, start, end) is not None
+
+
+def attach(name: str, value: Found, rank: tuple[int, int] | None, same_property: Sequence[Found], conditions: Sequence[Condition],
+           plain: str, start: int, end: int, pieces: Sequence[tuple[int, int]]) -> tuple[Condition | None, bool]:  # fmt: skip
+    """The condition of this name that belongs to a value, and whether that is doubtful.
+
+    Args:
+        name: e.g. ``"temperature"``.
+        value: in the sentence.
+        rank: its place in its list and the list's length, when it is in one.
+        same_property: all values of that property in the sentence, in order.
+        conditions: of the sentence.
+        plain, start, end, pieces: see ``find_conditions``.
+    """
+    mine = [condition for condition in conditions if condition.name == name]
+    if not mine:
+        return None, False
+    if value.change:
+        partner = [condition for condition in mine if condition.change == value.change]
+        if len(partner) == 1:
+            return partner[0], False
+    if rank is not None:
+        at, length = rank
+        for group in sorted({condition.group for condition in mine if condition.group >= 0}):
+            members = [condition for condition in mine if condition.group == group]
+            if len(members) == length > 1:
+                return members[at], False
+    bracket = in_brackets(plain, start, value.start)
+    if bracket is not None:
+        closing = plain.find(")", value.end, end)
+        inside = [condition for condition in mine if bracket < condition.start < closing]
+        if inside:
+            return min(inside, key=lambda condition: abs(condition.start - value.end)), False
+    following = [other.start for other in same_property if other.start > value.start]
+    limit = min(following, default=end)
+    after = [
+        condition
+        for condition in mine
+        if value.end <= condition.start < limit and ";" not in plain[value.end : condition.start]
+    ]
+    if after:
+        gap = plain[value.end : after[0].start]
+        near = clause_of(pieces, after[0].start) == clause_of(pieces, value.start) and len(gap) <= 110
+        if near and not re.search(r"\b(?:after|before|than)\b", gap):
+            return after[0], False
+    previous = [other.end for other in same_property if other.end <= value.start]
+    floor = max(previous, default=start)
+    before = [condition for condition in mine if condition.end <= value.start and condition.start >= floor]
+    if before:
+        same = clause_of(pieces, before[-1].start) == clause_of(pieces, value.start)
+        return before[-1], not same and len(mine) > 1
+    home = clause_of(pieces, value.start)
+    mine = [
+        condition
+        for condition in mine
+        if condition.end <= value.start or len(same_property) > 1 or clause_of(pieces, condition.start) == home
+    ]
+    if not mine:
+        return None, False
+    # A condition said once, before the first or after the last value, holds for all of them.
+    first, last = same_property[0], same_property[-1]
+    outside = [condition for condition in mine if condition.end <= first.start or condition.start >= last.end]
+    if outside and len({condition.quantity.value for condition in outside}) == 1:
+        return outside[0], False
+    if len({str(condition.quantity.value) for condition in mine}) == 1:
+        return mine[0], False
+    earlier = [condition for condition in mine if condition.end <= value.start]
+    return (earlier[-1], True) if earlier else (mine[-1], True)
+
+
+def is_making(plain: str, start: int, place: int, pieces: Sequence[tuple[int, int]]) -> bool:
+    """Whether a temperature is one at which the sample was made, treated or stored."""
+    if re.match(r"[^,;]{0,8},?\s(?:above|below) which\b", plain[place + 2 : place + 30]):
+        return False
+    bracket = in_brackets(plain, start, place)
+    lead = plain[(bracket if bracket is not None else start) : place]
+    made = None
+    for made in re.compile(rf"(?<![A-Za-z-])(?:{_MAKING})\w*", re.IGNORECASE).finditer(lead):
+        pass
+    if made is None:
+        tail = plain[place : place + 40]
+        return re.match(r"[^,.;()]{0,14}\s(?:for\s\d|anneal|sinter|calcin|heat treatment)", tail) is not None
+    between = lead[made.end() :]
+    if re.match(r"[\s,]*(?:conductivity|cell|cells|sample|LLZO)?\s*$", between):
+        return True
+    return _MEASURED.search(between) is None
+
+
+def _name(one: Found, plain: str, start: int, end: int) -> str | None:
+    lead = plain[max(start, one.start - 40) : one.start]
+    if one.unit in (CELSIUS, "(kelvin)"):
+        return "temperature"
+    if one.unit == "(percent)":
+        tail = plain[one.end : min(end, one.end + 25)]
+        return (
+            "humidity"
+            if re.match(r"\s?(?:relative humidity|RH|humidity)", tail)
+            or re.search(r"(?:humidity|RH)\s(?:of\s)?$", lead)
+            else None
+        )
+    if not _AT.search(lead):
+        return None
+    for name in (
+        "voltage",
+        "current_density",
+        "pressure",
+        "frequency",
+        "wavelength",
+        "magnetic_field",
+        "heating_rate",
+        "strain_rate",
+        "load",
+        "time",
+    ):
+        if _convert(one.value, one.unit or "", CONDITIONS[name]) is not None:
+            return name
+    return None
+
+
+def _convert(value: float, source: str, target: str) -> float | None:
+    source = "kelvin" if source == "(kelvin)" else source
+    return value if source == target else convert(value, source, target)

@@ -1,0 +1,233 @@
+"""Records of one sentence: value, property, material and conditions brought together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from sozai.assistant.documents.document import Document, Span
+from sozai.assistant.extraction.clauses import clauses
+from sozai.assistant.extraction.conditions import Condition, attach, find_conditions, refers_back
+from sozai.assistant.extraction.formula import resolve, unknowns
+from sozai.assistant.extraction.materials import Mention, Names
+from sozai.assistant.extraction.quantities import Found, find_quantities
+from sozai.assistant.extraction.record import Quantity, Record
+from sozai.assistant.extraction.schema import Property
+from sozai.assistant.extraction.subjects import Choice, choose
+from sozai.assistant.extraction.values import Value, find_values
+
+_CITED = re.compile(
+    r"\[\d{1,3}(?:\s?[-,–]\s?\d{1,3})*\]|\bet al\.?|\b[Rr]ef(?:s)?\.\s?\d+|\bpreviously reported\b|\breported by\b|\bin the literature\b|\bwas reported to\b"
+)
+_METHODS = re.compile(r"\b(?:electrochemical impedance spectroscopy|impedance spectroscopy|EIS|ac impedance|AC impedance|dc polari[sz]ation|DC polari[sz]ation|four[- ]probe|van der Pauw|DSC|differential scanning calorimetry|DMA|dynamic mechanical analysis|TGA|thermogravimetric analysis|GPC|size exclusion chromatography|nanoindentation|Hall effect|UV-vis|DFT|density functional theory|molecular dynamics|NMR|cyclic voltammetry)\b")  # fmt: skip
+_BACK = 3
+"""Sentences that a pronoun may reach back."""
+
+
+@dataclass
+class Context:
+    """What earlier sentences leave for later ones.
+
+    Attributes:
+        focus: material spoken of, and the number of the sentence that named it.
+        rivals: other materials of that sentence.
+        variable: formula with open variables seen last.
+        values: last stated values of variables.
+        conditions: of the last value, for "at this temperature".
+    """
+
+    focus: tuple[Mention, int] | None = None
+    rivals: tuple[str, ...] = ()
+    variable: Mention | None = None
+    values: dict[str, float] = field(default_factory=dict)
+    conditions: dict[str, Quantity] = field(default_factory=dict)
+
+
+def records_of(
+    document: Document,
+    number: int,
+    names: Names,
+    schema: Sequence[Property],
+    others: Sequence[Property],
+    context: Context,
+) -> list[Record]:
+    """Records of one sentence, and the context updated for the next one.
+
+    Args:
+        document: it stands in.
+        number: of the sentence.
+        names: of the document's materials.
+        schema: wanted properties.
+        others: properties known besides, which take the numbers that are theirs.
+        context: of the sentences before.
+    """
+    sentence = document.sentences[number]
+    start, end, plain = sentence.start, sentence.end, names.plain
+    mentions = names.find(start, end)
+    found = find_quantities(document.text, start, end, [(m.start, m.end) for m in mentions])
+    pieces = clauses(plain, start, end)
+    _learn_variables(plain, start, found, mentions, context)
+    values = find_values(plain, start, end, found, mentions, schema, others)
+    records: list[Record] = []
+    if values:
+        conditions = find_conditions(
+            document.text, plain, start, end, found, {value.number for value in values}, pieces
+        )
+        for value in values:
+            records.append(
+                _record(document, number, value, values, found, mentions, conditions, pieces, plain, context)
+            )
+    _remember(number, mentions, plain, start, context)
+    return records
+
+
+def _record(document: Document, number: int, value: Value, values: Sequence[Value], found: Sequence[Found], mentions: Sequence[Mention],
+            conditions: Sequence[Condition], pieces: Sequence[tuple[int, int]], plain: str, context: Context) -> Record:  # fmt: skip
+    sentence = document.sentences[number]
+    start, end = sentence.start, sentence.end
+    one, wanted = found[value.number], value.property
+    same = [found[other.number] for other in values if other.property.name == wanted.name]
+    device = wanted.of == "device"
+    choice = choose(one, value.cue, value.rank, mentions, plain, start, end, pieces, same, device)
+    doubts = [value.doubt] if value.doubt else []
+    mention, text = None, ""
+    if choice is not None:
+        mention, doubt = _meant(choice, number, mentions, context)
+        doubts += [reason for reason in (choice.doubt, doubt) if reason]
+    elif context.focus is not None and number - context.focus[1] <= _BACK:
+        mention = context.focus[0]
+        if context.rivals or number - context.focus[1] > 1:
+            doubts.append("the sentence names no material; taken from the text before, which names several" if context.rivals
+                          else "the sentence names no material; taken from further back")  # fmt: skip
+    if mention is None:
+        doubts.append("no material is named near it")
+    else:
+        text = _resolved(mention, value, values, found, plain, start, context)
+    attached: dict[str, Quantity] = {}
+    for name in wanted.conditions:
+        condition, unsure = attach(name, one, value.rank, same, conditions, plain, start, end, pieces)
+        if condition is not None:
+            attached[name] = condition.quantity
+            if unsure:
+                doubts.append(f"its {name.replace('_', ' ')} may belong to another value")
+    if (
+        "temperature" in wanted.conditions
+        and "temperature" not in attached
+        and refers_back(plain, start, end)
+        and "temperature" in context.conditions
+    ):
+        attached["temperature"] = context.conditions["temperature"]
+    if attached:
+        context.conditions = dict(attached)
+    method = _METHODS.search(document.text, start, end)
+    quantity = Quantity(
+        Span(one.start, one.end),
+        document.text[one.start : one.end],
+        value.value,
+        wanted.unit,
+        value.low,
+        value.high,
+        one.relation,
+    )
+    span = Span(mention.start, mention.end) if mention is not None else Span(start, start)
+    cited = _CITED.search(document.text, start, end)
+    return Record(
+        text, span, wanted.name, quantity, Span(start, end), attached, method.group() if method else "", tuple(dict.fromkeys(doubts)),
+        cited=cited.group() if cited else "",
+    )  # fmt: skip
+
+
+def _meant(choice: Choice, number: int, mentions: Sequence[Mention], context: Context) -> tuple[Mention | None, str]:
+    """The material that "it" or "the membrane" stands for."""
+    mention = choice.mention
+    if mention.kind not in ("generic",):
+        return mention, ""
+    word = mention.text.lower()
+    before = [
+        other for other in mentions if other.end <= mention.start and other.kind not in ("generic", "gas", "device")
+    ]
+    if word == "the former" and len(before) >= 1:
+        return before[0], ""
+    if word == "the latter" and len(before) >= 2:
+        return before[-1], ""
+    if before:
+        distinct = {other.meaning for other in before}
+        return before[0] if len(distinct) > 1 else before[-1], "" if len(
+            distinct
+        ) == 1 else f"'{mention.text}' may mean one of several materials"
+    if context.focus is not None and number - context.focus[1] <= _BACK:
+        doubt = f"'{mention.text}' may mean one of several materials" if context.rivals else ""
+        return context.focus[0], doubt
+    return None, ""
+
+
+def _learn_variables(
+    plain: str, start: int, found: Sequence[Found], mentions: Sequence[Mention], context: Context
+) -> None:
+    for mention in mentions:
+        if mention.kind == "formula" and unknowns(mention.text):
+            context.variable, context.values = mention, {}
+    stated: dict[str, list[float]] = {}
+    last: dict[int, str] = {}
+    for one in found:
+        if one.unit is None:
+            name = re.search(r"\b([xyz])\s?(?:=|of|~)\s?$", plain[max(start, one.start - 8) : one.start])
+            variable = name.group(1) if name else last.get(one.group)
+            if variable:
+                stated.setdefault(variable, []).append(one.value)
+                last[one.group] = variable
+    for variable, numbers in stated.items():
+        if len(numbers) == 1:
+            context.values[variable] = numbers[0]
+
+
+def _resolved(
+    mention: Mention,
+    value: Value,
+    values: Sequence[Value],
+    found: Sequence[Found],
+    plain: str,
+    start: int,
+    context: Context,
+) -> str:
+    """The material's name with its variables replaced by what the sentence says they are."""
+    formula = mention.meaning if mention.kind == "abbreviation" and unknowns(mention.meaning) else mention.text
+    open_ones = unknowns(formula) if mention.kind in ("formula", "abbreviation") else ()
+    if not open_ones:
+        return mention.text
+    numbers = dict(context.values)
+    if value.rank is not None:
+        for variable in open_ones:
+            members = [one for one in found if one.unit is None and _variable_of(one, found, plain, start) == variable]
+            if len(members) == value.rank[1]:
+                numbers[variable] = members[value.rank[0]].value
+    else:
+        for variable in open_ones:
+            near = [one for one in found if one.unit is None and _variable_of(one, found, plain, start) == variable]
+            if len(near) > 1:
+                place = found[value.number].start
+                numbers[variable] = min(near, key=lambda one: abs(one.start - place)).value
+    return resolve(formula, numbers) or mention.text
+
+
+def _variable_of(one: Found, found: Sequence[Found], plain: str, start: int) -> str:
+    for member in [other for other in found if other.group == one.group and other.start <= one.start]:
+        name = re.search(r"\b([xyz])\s?(?:=|of|~)\s?$", plain[max(start, member.start - 8) : member.start])
+        if name:
+            return name.group(1)
+    return ""
+
+
+def _remember(number: int, mentions: Sequence[Mention], plain: str, start: int, context: Context) -> None:
+    named = [mention for mention in mentions if mention.kind in ("formula", "name", "abbreviation", "label")]
+    if not named:
+        return
+    context.focus = (named[0], number)
+    same = {named[0].text, named[0].meaning}
+    context.rivals = tuple(sorted({m.text for m in named if m.text not in same and m.meaning not in same}))
+
+
+def with_doubt(record: Record, doubt: str) -> Record:
+    """The record with one more reason to look at it."""
+    return record if doubt in record.doubts else replace(record, doubts=(*record.doubts, doubt))

@@ -1,0 +1,179 @@
+"""Which material a value belongs to: by brackets, lists, "of" and "for", the subject of the clause, and what came before."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sozai.assistant.extraction.clauses import clause_of, in_brackets
+from sozai.assistant.extraction.materials import Mention
+from sozai.assistant.extraction.quantities import Found
+
+_LIST = re.compile(
+    r"\s?(?:\([^()]{1,30}\))?\s?(?:,\s?and|,|and|or|&|;)\s?(?:the\s|that of\s|those of\s|for\s|of\s|samples?\s|pure\s|pristine\s|neat\s)*",
+    re.IGNORECASE,
+)
+_FOR = re.compile(
+    r"\s?(?:(?:,\s)?(?:at|@|above|below|in|under)\s[^,;]{1,40}?)?\s?(?:\([^()]*\)\s?)?,?\s?(?:(?:was|were|is|are|has been|have been)\s)?"
+    r"(?:(?:obtained|measured|observed|found|achieved|reported|determined|recorded|reached|estimated|attained)\s)?(?:at\s[^,;]{1,25}?\s)?"
+    r"(?:for|of|in|by|with|from|using)\s(?:the\s|a\s|an\s|our\s|pure\s|pristine\s|sample\s|neat\s)*(?:[\w-]+\s){0,2}$", re.IGNORECASE,
+)  # fmt: skip
+_OF = re.compile(
+    r"(?:,?\s?\([^()]*\))?\s(?:(?:at|value|values|for lithium migration|under)\s[^,;]{0,20}?\s?)?(?:of|for|in|on)\s(?:the\s|a\s|an\s|our\s|both\s|all\s|pure\s|neat\s|pristine\s|original\s)*(?:[\w-]+\s){0,3}$",
+    re.IGNORECASE,
+)
+_COMPARED = re.compile(
+    r"(?:\bthan|\bcompared\s(?:to|with)|\bto that of|(?<!and )(?<!while )(?<!whereas )(?<!but )\bthat of|(?<!and )(?<!while )(?<!whereas )\bthose of|\blike|\bunlike|\bsimilar to|\bcomparable (?:to|with)|\bover|\bversus|\bvs\.?|\brelative to|\binstead of|\bthe value of|\bcloser? to)\s(?:the\s|that of\s|those of\s|a\s|pure\s|pristine\s|undoped\s|neat\s|commercial\s|conventional\s|value of\s)*(?:[\w-]+\s){0,2}$",
+    re.IGNORECASE,
+)
+_ASIDE = re.compile(
+    r"(?:\bwith|\bby|\bon|\bonto|\busing|\bfrom|\bvia|\bas|\bin|\bunder|\badding|\baddition of|\bdoping|\bsubstitution of|\bcontent of|\bloading of|\bconcentration of|\bamount of|\bbetween|\binto|\bimpregnating|\bwithout|\b\d\s?%|\bwt%|\bmol%|\bof conductive)\s(?:the\s|a\s|an\s|of\s)*(?:[\w-]+\s){0,1}$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A material for a value, how it was found, and why that may be wrong."""
+
+    mention: Mention
+    how: str
+    doubt: str = ""
+
+
+def lists_of(mentions: Sequence[Mention], plain: str) -> list[list[Mention]]:
+    """Runs of names joined by commas and "and": "A, B and C"."""
+    runs: list[list[Mention]] = []
+    named = [mention for mention in mentions if mention.kind not in ("gas", "generic")]
+    for mention in named:
+        if runs and _LIST.fullmatch(plain[runs[-1][-1].end : mention.start]):
+            runs[-1].append(mention)
+        else:
+            runs.append([mention])
+    return runs
+
+
+def choose(value: Found, cue: tuple[int, int] | None, rank: tuple[int, int] | None, mentions: Sequence[Mention], plain: str, start: int,
+           end: int, pieces: Sequence[tuple[int, int]], same_property: Sequence[Found], device: bool) -> Choice | None:  # fmt: skip
+    """The material that a value belongs to, among those its sentence names.
+
+    Args:
+        value: in the sentence.
+        cue: place of the property's name.
+        rank: its place in its list and the list's length, when it is in one.
+        mentions: materials of the sentence.
+        plain, start, end: of the sentence, signs unified.
+        pieces: its clauses.
+        same_property: values of that property in the sentence.
+        device: whether devices count as materials.
+    """
+    kinds = ("gas",) if device else ("gas", "device")
+    usable = [mention for mention in mentions if mention.kind not in kinds]
+    if rank is not None and rank[1] > 1:
+        runs = [run for run in lists_of(usable, plain) if len(run) == rank[1]]
+        if runs:
+            nearest = min(runs, key=lambda run: min(abs(run[0].start - value.end), abs(value.start - run[-1].end)))
+            explicit = re.search(r"\brespectively\b", plain[start:end]) is not None
+            return Choice(
+                nearest[rank[0]],
+                "list",
+                "" if explicit else "the list of materials and of values are matched without 'respectively'",
+            )
+    bracket = in_brackets(plain, start, value.start)
+    if bracket is not None:
+        before = [
+            mention for mention in usable if mention.end <= bracket and plain[mention.end : bracket].strip() == ""
+        ]
+        if before and before[-1].kind != "generic":
+            return Choice(before[-1], "brackets")
+    later = [other.start for other in same_property if other.start >= value.end]
+    limit = min(later, default=end)
+    before_it = [mention for mention in usable if mention.end <= value.start]
+    for mention in usable:
+        if value.end <= mention.start < limit and mention.kind not in ("generic", "device"):
+            if _FOR.fullmatch(plain[value.end : mention.start]) and not _COMPARED.search(
+                plain[value.end : mention.start]
+            ):
+                return Choice(mention, "for")
+            break
+    home = clause_of(pieces, value.start)
+    eligible = [mention for mention in before_it if not _COMPARED.search(plain[start : mention.start])]
+    if cue is not None and cue[1] <= value.start:
+        named = [
+            mention for mention in eligible if mention.start >= cue[1] and _OF.fullmatch(plain[cue[1] : mention.start])
+        ]
+        named = [mention for mention in named if mention.kind != "generic"] or named
+        if named:
+            return Choice(_narrowed(named[0], eligible, plain), "of")
+    here = [mention for mention in eligible if clause_of(pieces, mention.start) == home]
+    main = [mention for mention in here if not _ASIDE.search(plain[start : mention.start])]
+    labels = [mention for mention in main if mention.kind not in ("generic", "device")]
+    if main:
+        pick = main[-1]
+        if pick.kind in ("generic", "device") and labels and re.match(r"(?:it|its)$", pick.text, re.I):
+            pick = labels[-1]
+        named_after = [
+            m
+            for m in here
+            if m.start >= pick.end
+            and re.fullmatch(
+                r"\s(?:of|based on|with|containing|from|composed of|made of|made from|and|/|,)\s(?:the\s|a\s)?",
+                plain[pick.end : m.start],
+            )
+        ]
+        if pick.kind in ("generic", "device") and named_after and named_after[0].kind not in ("generic", "device"):
+            pick = named_after[0]
+        if pick.kind == "generic" and labels and not re.match(r"(?:it|its|they|their)$", pick.text, re.I):
+            pick = labels[-1] if plain[labels[-1].end : pick.start].strip(" ()") in ("", "-", "/") else pick
+        several = {
+            m.text
+            for m in labels
+            if m is not pick and m.text != pick.text and m.meaning != pick.meaning and pick.meaning != m.text
+        }
+        apart = "" if len(several) < 2 or pick is main[0] else "several materials stand before the value"
+        return Choice(pick, "clause", apart)
+    if cue is not None and home != clause_of(pieces, cue[0]):
+        named = [mention for mention in eligible if mention.start >= cue[1]]
+        if len({mention.text for mention in named}) == 1:
+            return Choice(named[0], "cue")
+    if here:
+        return Choice(
+            here[-1],
+            "aside",
+            "" if len({m.text for m in here}) == 1 else "the value may belong to another material of its clause",
+        )
+    earlier = [mention for mention in eligible if not _ASIDE.search(plain[start : mention.start])] or eligible
+    if earlier:
+        subjects = [mention for mention in earlier if mention.kind not in ("generic", "device")] or earlier
+        doubt = (
+            ""
+            if len({mention.meaning for mention in subjects}) == 1
+            else "the clause names no material; the one before names several"
+        )
+        return Choice(subjects[0] if doubt else subjects[-1], "earlier clause", doubt)
+    after = [mention for mention in usable if mention.start >= value.end and clause_of(pieces, mention.start) == home]
+    after = [
+        mention
+        for mention in after
+        if not _COMPARED.search(plain[start : mention.start]) and mention.kind not in ("generic", "device")
+    ]
+    if after and after[0].start < limit:
+        doubt = (
+            ""
+            if len({mention.meaning for mention in after}) == 1
+            else "the material stands behind the value, with others"
+        )
+        return Choice(after[0], "behind", doubt)
+    return None
+
+
+def _narrowed(mention: Mention, eligible: Sequence[Mention], plain: str) -> Mention:
+    """ "the composite of A" is A."""
+    if mention.kind == "generic":
+        for other in eligible:
+            if other.start >= mention.end and re.fullmatch(
+                r"\s(?:of|based on|with|containing)\s(?:the\s|a\s)?", plain[mention.end : other.start]
+            ):
+                return other
+    return mention
