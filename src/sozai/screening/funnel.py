@@ -156,7 +156,7 @@ class Funnel:
         kept = []
         for number, crystal in enumerate(crystals):
             try:
-                faults = [v for v in self.rules.check(crystal.structure, self.wish, "fast") if _hopeless(v)]
+                faults = [v for v in self.rules.check(crystal.structure, self.wish, "fast") if hopeless(v)]
             except UserError as error:  # a crystal that the rules cannot judge must not stop the others
                 self._reject(dropped, crystal, "valid", "cannot be checked", str(error))
                 continue
@@ -384,7 +384,7 @@ def _disputed(record: Mapping[str, Any]) -> bool:
     return above is not None and above > METASTABLE
 
 
-def _hopeless(verdict: Verdict) -> bool:
+def hopeless(verdict: Verdict) -> bool:
     """A fatal fault that relaxation cannot mend."""
     return verdict.fatal and verdict.amount > MENDED_BY_RELAXATION.get(verdict.rule, -1.0)
 

@@ -169,7 +169,7 @@ class WyckoffGPT(Generator):
         Raises:
             UserError: the wish cannot be met, or asks for larger cells than the network can write.
         """
-        network = self._fitted()
+        network = self.fitted()
         wish = given or CrystalWish.of(max_atoms=self.settings["max_atoms"])
         if wish.max_atoms > MAX_ATOMS:
             raise UserError(
@@ -258,7 +258,7 @@ class WyckoffGPT(Generator):
 
     def save(self, folder: Path | str) -> None:
         """Write ``weights.safetensors`` (half precision) and ``settings.json``."""
-        network = self._fitted()
+        network = self.fitted()
         saved.save(network, folder, {"network": network.settings, **self.settings}, half=True)
 
     @classmethod
@@ -284,7 +284,12 @@ class WyckoffGPT(Generator):
         kept = {key: value for key, value in self.settings.items() if key not in ("elements", "units")}
         return {"name": self.name, "temperature": self.temperature, "guidance": self.guidance, **kept}
 
-    def _fitted(self) -> WyckoffNetwork:
+    def fitted(self) -> WyckoffNetwork:
+        """Its network.
+
+        Raises:
+            UserError: there is none yet.
+        """
         if self.network is None:
             raise UserError("this wyckoff-gpt has not been fitted", mend="call fit, or WyckoffGPT.load()")
         return self.network

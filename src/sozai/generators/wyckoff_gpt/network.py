@@ -163,42 +163,56 @@ class WyckoffNetwork(Learner):
         weight, mean, log_width = raw.split([1, tokens.LATTICE_SIZE, tokens.LATTICE_SIZE], dim=-1)
         return weight.squeeze(-1).log_softmax(-1), mean, log_width.clamp(-4.5, 2.0)
 
-    def loss(self, batch: dict[str, Tensor], player: str = "model") -> dict[str, Tensor]:
-        """Negative log likelihood in nats a crystal, and its parts.
+    def gene_surprise(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+        """Surprise (nats) at each gene of a batch, by part, each ``(batch,)``; and the state after the last site.
 
-        The batch holds ``group`` (b,), ``sites`` (b, n, 4), ``mask`` (b, n), ``lattice`` and ``lattice_mask``
-        (b, 6), and the conditions (already dropped out: NaN).
+        The batch is that of ``loss``; its lattices are not looked at.
         """
         group, sites, mask = batch["group"], batch["sites"], batch["mask"]
-        condition = self.conditions(batch)
-        states = self.states(group, sites, mask, condition)
+        states = self.states(group, sites, mask, self.conditions(batch))
         size = group.shape[0]
-        of_group = F.cross_entropy(self.to_group(states[:, 0]), group)
 
         lengths = mask.sum(1)
         targets = torch.where(mask, sites[..., 0], 0)
         targets = torch.cat([targets, torch.zeros_like(targets[:, :1])], dim=1)
         targets = targets.scatter(1, lengths[:, None], tokens.STOP)
         steps = torch.cat([torch.ones_like(mask[:, :1]), mask], dim=1)  # n sites and the stop
-        logits = self.to_element(states[:, 1:])
-        of_element = F.cross_entropy(logits[steps], targets[steps], reduction="sum") / size
+
+        def by_row(logits: Tensor, target: Tensor, places: Tensor) -> Tensor:
+            surprise = F.cross_entropy(logits, target, reduction="none")
+            rows = torch.arange(size, device=group.device)[:, None].expand_as(places)[places]
+            return torch.zeros(size, device=group.device, dtype=surprise.dtype).index_add(0, rows, surprise)
 
         before, chosen = states[:, 1:-1][mask], sites[mask]
         groups = group[:, None].expand_as(mask)[mask]
         symmetry_logits = self.symmetry_logits(before, chosen[:, 0], groups)
-        of_symmetry = F.cross_entropy(symmetry_logits, chosen[:, 1], reduction="sum") / size
         enumeration_logits = self.enumeration_logits(before, chosen[:, 0], chosen[:, 1], groups)
-        of_enumeration = F.cross_entropy(enumeration_logits, chosen[:, 2], reduction="sum") / size
+        parts = {
+            "space group": F.cross_entropy(self.to_group(states[:, 0]), group, reduction="none"),
+            "element": by_row(self.to_element(states[:, 1:])[steps], targets[steps], steps),
+            "site symmetry": by_row(symmetry_logits, chosen[:, 1], mask),
+            "enumeration": by_row(enumeration_logits, chosen[:, 2], mask),
+        }
+        return parts, states[torch.arange(size, device=group.device), 1 + lengths]
 
-        last = states[torch.arange(size, device=states.device), 1 + lengths]
+    def log_prob(self, batch: dict[str, Tensor]) -> Tensor:
+        """Log-probability (nats) of each gene of a batch under its conditions, ``(batch,)``; without masks."""
+        parts, _ = self.gene_surprise(batch)
+        return -torch.stack(list(parts.values())).sum(0)
+
+    def loss(self, batch: dict[str, Tensor], player: str = "model") -> dict[str, Tensor]:
+        """Negative log likelihood in nats a crystal, and its parts.
+
+        The batch holds ``group`` (b,), ``sites`` (b, n, 4), ``mask`` (b, n), ``lattice`` and ``lattice_mask``
+        (b, 6), and the conditions (already dropped out: NaN).
+        """
+        of_genes, last = self.gene_surprise(batch)
+        parts = {name: surprise.mean() for name, surprise in of_genes.items()}
         weight, mean, log_width = self.lattice_mixture(last)
         error = (batch["lattice"][:, None] - mean) / log_width.exp()
         density = -0.5 * error**2 - log_width - 0.5 * math.log(2 * math.pi)
         density = (density * batch["lattice_mask"][:, None]).sum(-1)
-        of_lattice = -torch.logsumexp(weight + density, dim=1).mean()
-
-        total = of_group + of_element + of_symmetry + of_enumeration + 0.3 * of_lattice
-        return {
-            "loss": total, "space group": of_group, "element": of_element, "site symmetry": of_symmetry,
-            "enumeration": of_enumeration, "lattice": of_lattice,
-        }  # fmt: skip
+        parts["lattice"] = -torch.logsumexp(weight + density, dim=1).mean()
+        weights = {"lattice": 0.3}
+        total = torch.stack([weights.get(name, 1.0) * part for name, part in parts.items()]).sum()
+        return {"loss": total, **parts}
