@@ -101,7 +101,9 @@ def _polyhedron(
         return Verdict(name, False, f"No {rule.centre} has this surrounding ({what}).", 1.0, unit)
     if not wrong:
         lengths = [d for one in each if one.site in fit for d in one.distances]
-        message = f"{len(fit)} of {len(each)} {rule.centre} have it, " if good is not None else f"All {len(each)} have it, "
+        message = (
+            f"{len(fit)} of {len(each)} {rule.centre} have it, " if good is not None else f"All {len(each)} have it, "
+        )
         message += f"at {min(lengths):.3f} to {max(lengths):.3f} angstrom"
         beyond = min(one.beyond for one in each if one.site in fit)
         message += f"; the next ligand is at {beyond:.2f}." if beyond < contacts.cutoff else "."

@@ -158,7 +158,9 @@ def _coordinates(rules: StructureRules, form: WyckoffCrystal | None) -> Verdict:
             best = min(best, far)
     if best <= PLACE_TOLERANCE:
         return Verdict(rule, True, f"The stated places are occupied, within {best:.3f} angstrom.", 0.0, unit)
-    message = f"In the best choice of origin and axes a stated place is {best:.2f} angstrom from an atom of its element."
+    message = (
+        f"In the best choice of origin and axes a stated place is {best:.2f} angstrom from an atom of its element."
+    )
     return Verdict(rule, False, message, best - PLACE_TOLERANCE, unit)
 
 

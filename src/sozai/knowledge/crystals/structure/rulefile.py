@@ -93,12 +93,13 @@ def rules_of(content: Any, where: str = "rules", lines: Mapping[_Path, int] | No
     if not isinstance(content, Mapping) or not content:
         raise UserError("there are no rules in it", where, f"write some of {', '.join(KEYS)}, each with its value")
     read = _Reader(content, where, lines or {})
+    group = read.space_group()
     for key in content:
         if key not in KEYS:
             read.refuse((key,), f"'{key}' is no rule of a structure", nearest(key, KEYS))
     return StructureRules(
         formula=read.formula(),
-        space_group=(group := read.space_group()) and group.number,
+        space_group=group.number if group else None,
         sites=read.sites(group),
         polyhedra=read.polyhedra(),
         connections=read.connections(),
@@ -212,7 +213,8 @@ class _Reader:
             if key not in ("element", "position", "at"):
                 self.refuse((*path, key), f"a site has no '{key}'", nearest(key, ("element", "position", "at")))
         element = self.element(path, item.get("element"))
-        multiplicity, letter, at = None, None, item.get("at")
+        multiplicity: int | None = None
+        letter, at = None, item.get("at")
         if item.get("position") is not None:
             match = _POSITION.match(str(item["position"]).strip())
             if match is None and str(item["position"]).strip().isdigit():
@@ -220,7 +222,7 @@ class _Reader:
             elif match is None:
                 self.refuse(path, f"'{item['position']}' is no Wyckoff position", "write it as 6b")
             else:
-                multiplicity, letter = match[1] and int(match[1]), _letter(match[2])
+                multiplicity, letter = int(match[1]) if match[1] else None, _letter(match[2])
         if at is not None:
             good = isinstance(at, list) and len(at) == 3 and all(_is_number(value) for value in at)
             if not good:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from sozai.errors import UserError
 
@@ -120,21 +121,24 @@ def _short_names_by_number() -> dict[int, str]:
 
 @cache
 def _standard_choice(number: int) -> str:
-    import spglib
-
     from sozai.materials.wyckoff import space_group
 
-    return str(spglib.get_spacegroup_type(space_group(number).hall_number).choice)
+    return str(_setting(space_group(number).hall_number).choice)
+
+
+def _setting(hall: int) -> Any:
+    """One of the 530 settings that spglib knows."""
+    import spglib
+
+    return spglib.get_spacegroup_type(hall)
 
 
 @cache
 def _names() -> Mapping[str, Mapping[str, int]]:
     """By squeezed name: number by setting; names that mean several space groups are left out."""
-    import spglib
-
     names: dict[str, dict[str, int]] = {}
     for hall in range(1, 531):
-        kind = spglib.get_spacegroup_type(hall)
+        kind = _setting(hall)
         spellings = {kind.international_full, kind.schoenflies, *_spellings(kind.international)}
         if str(kind.choice) == _standard_choice(kind.number):
             spellings.add(kind.international_short)

@@ -1,0 +1,166 @@
+"""Words about coordination polyhedra and how they share corners, edges and faces."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sozai.knowledge.crystals.structure.rules import Connection, Polyhedron, Sharing
+from sozai.knowledge.crystals.structure.words import COUNT, ELEMENT, Reading, how_many
+
+SHAPES = {
+    "octahedr": 6, "tetrahedr": 4, "cuboctahedr": 12, "cube": 8, "square antiprism": 8, "trigonal prism": 6,
+    "trigonal bipyramid": 5, "square pyramid": 5, "triang": 3, "square planar": 4, "dodecahedr": 8, "square": 4,
+    "linear": 2,
+}  # fmt: skip
+"""Coordination number by (the beginning of) a shape's name."""
+_SHAPE = (
+    r"(?:(?P<{0}shape>cuboctahedra|octahedra|octahedron|cuboctahedron|tetrahedra|tetrahedron|dodecahedra|cubes?|"
+    r"square antiprisms?|trigonal prisms?|trigonal bipyramids?|square pyramids?|triangles?|squares)|"
+    r"polyhedra|polyhedron|units?|groups?)"
+)
+_POLY = (
+    r"(?:(?:each|every|all|one|of|the|other|neighbouring|neighboring|isolated)\s+)*"
+    rf"(?:(?P<{{0}}count>{COUNT})\s+)?"
+    rf"(?P<{{0}}centre>{ELEMENT})(?:(?P<{{0}}ligand>{ELEMENT})(?P<{{0}}n>\d{{1,2}})(?!\w))?(?:\s+{_SHAPE})?(?![\w-])"
+)
+_HOW = r"(?:corners?|vertices|vertex|edges?|faces?|apices|oxygens?|ligands|anything|nothing|anions?)"
+_WORDS: dict[str, Sharing] = {"corner": "corner", "vert": "corner", "apic": "corner", "edge": "edge", "face": "face"}
+
+
+def take_polyhedra(reading: Reading) -> None:
+    """Take out what is said on polyhedra and on how they share."""
+    _take_sharing(reading)
+    _take_coordination(reading)
+    reading.take(_poly("p"), lambda match: match["pligand"] is not None and _polyhedron(reading, match, "p"))
+
+
+def _poly(name: str) -> str:
+    return _POLY.replace("{0}", name)
+
+
+def _polyhedron(reading: Reading, match: re.Match[str], name: str) -> str:
+    """Note the polyhedron that a match speaks of; gives its centre."""
+    centre, ligand, number = match[f"{name}centre"], match[f"{name}ligand"], match[f"{name}n"]
+    shape = (match[f"{name}shape"] or "").lower()
+    expected = next((n for word, n in sorted(SHAPES.items(), key=lambda i: -len(i[0])) if shape.startswith(word)), None)
+    if ligand is not None:
+        if expected is not None and int(number) != expected:
+            told = f"is contradictory: {centre}{ligand}{number} has {number} ligands, {shape} have {expected}"
+            reading.refuse(match[0], told, "mend one of the two")
+        _add(reading, Polyhedron(centre, (ligand,), int(number)))
+    elif expected is not None:
+        known = [rule for rule in reading.polyhedra if rule.centre == centre and rule.coordination == expected]
+        if not known:
+            later = re.search(rf"{centre}({ELEMENT}){expected}(?!\w)", reading.rest)
+            if later is None:
+                told = f"does not say what is around {centre}"
+                reading.refuse(match[0], told, f"write it as {centre}O{expected} {shape}")
+    return centre
+
+
+def _add(reading: Reading, rule: Polyhedron) -> None:
+    if not any((known.centre, known.ligands, known.coordination) == (rule.centre, rule.ligands, rule.coordination)
+               for known in reading.polyhedra):  # fmt: skip
+        reading.polyhedra.append(rule)
+
+
+def _sharings(words: str) -> list[Sharing]:
+    found = [how for start, how in _WORDS.items() if re.search(rf"\b{start}", words.lower())]
+    return list(dict.fromkeys(found))
+
+
+def _take_sharing(reading: Reading) -> None:
+    def coordination(centre: str) -> int | None:
+        stated = [rule.coordination for rule in reading.polyhedra if rule.centre == centre]
+        return stated[0] if len(stated) == 1 else None
+
+    def connect(match: re.Match[str], hows: list[Sharing], count: int | None = None, all_of_them: bool = False) -> Any:
+        first = _polyhedron(reading, match, "p")
+        groups = match.groupdict()
+        second = _polyhedron(reading, match, "q") if groups.get("qcentre") else first
+        if groups.get("qcount"):
+            count = how_many(match["qcount"])
+        if all_of_them and count is None:
+            count = coordination(first)
+            if count is None:
+                told = f"does not tell how many corners {first} has"
+                reading.refuse(match[0], told, f"write the polyhedron as {first}O6")
+            if hows == ["edge"] or hows == ["face"]:
+                reading.refuse(match[0], "leaves open how many polyhedra that makes", "give their number")
+        for how in hows:
+            reading.connections.append(Connection(first, second, how, count if how != "none" else None))
+        return True
+
+    own = r"(?:\s+(?:with|to|among|between)\s+(?:each other|one another|themselves|its neighbours|their neighbours))?"
+    with_q = rf"(?:\s+(?:with|to)\s+{_poly('q')}|{own})"
+    which = r"\s+(?:which|that|are|is|do|does|must|shall|should|may|will|only|\s)*"
+    kinds = rf"(?P<how>{_HOW}(?:\s*(?:,|and|or)\s*{_HOW})*)"
+    between = (
+        rf"\s*(?:only\s+)?(?:by|via|through|at|over)\s+(?P<all>all (?:their |its )?|common |shared |only )?{kinds}"
+    )
+
+    def negative(match: re.Match[str]) -> Any:
+        hows = _sharings(match["how"])
+        pair = (match["pcentre"], match.groupdict().get("qcentre") or match["pcentre"])
+        if hows and "corner" not in hows:
+            stated = any({c.first, c.second} == set(pair) and c.how == "corner" for c in reading.connections)
+            if not stated:
+                why = "leaves open whether corners are shared"
+                reading.refuse(match[0], why, "say also whether they share corners or nothing")
+            _polyhedron(reading, match, "p")
+            return True  # corner-sharing excludes closer sharing
+        return connect(match, ["none"])
+
+    def positive(match: re.Match[str]) -> Any:
+        words = (match.groupdict().get("all") or "").lower()
+        hows = _sharings(match["how"])
+        if not hows:
+            if "nothing" in match["how"].lower():
+                return connect(match, ["none"])
+            return False
+        number = match.groupdict().get("number")
+        if number and len(hows) > 1:
+            reading.refuse(match[0], "leaves open which number is meant", "write one kind of sharing at a time")
+        return connect(match, hows, how_many(number) if number else None, "all" in words)
+
+    no = r"(?:\s+(?:do|does|must|shall|should|may|can))?\s*(?:not|never|n't)\s+share\s+(?:any\s+)?|\s+shar(?:e|es|ing)\s+no\s+|\s+without\s+(?:shared|common)\s+"
+    reading.take(rf"{_poly('p')}(?:{no}){kinds}{with_q}", negative)
+    kind = r"(?P<how>(?:corner|vertex|edge|face)s?(?:(?:\s*(?:,|and|or)\s*|-\s*and\s*-?\s*)(?:corner|vertex|edge|face)s?)*)"
+    shared = r"[\s-]+(?:sharing|shared|connected|linked|joined)"
+    reading.take(rf"{kind}{shared}\s+{_poly('p')}{with_q}", positive)
+    amount = rf"(?:(?P<all>all(?: (?:of )?(?:their|its|the))?|only|their|its|common|some|a|an|the)\s+)?(?:(?P<number>{COUNT})\s+)?"
+    reading.take(rf"{_poly('p')}{which}shar(?:e|es|ing)\s+{amount}{kinds}(?:\s+only)?{with_q}(?:\s+only)?", positive)
+    reading.take(rf"{_poly('p')}{which}{kind}{shared}{with_q}", positive)
+    reading.take(rf"{_poly('p')}{which}(?:connected|linked|joined){with_q}{between}", positive)
+    alone = r"(?:isolated|separate|separated|unconnected|discrete|not connected|not linked)"
+    none = lambda match: connect(match, ["none"])  # noqa: E731
+    reading.take(rf"\b{alone}\s+{_poly('p')}", none)
+    reading.take(rf"{_poly('p')}{which}{alone}(?:\s+from\s+(?:each other|one another|{_poly('q')}))?", none)
+
+
+def _take_coordination(reading: Reading) -> None:
+    names = {"octahedral": 6, "tetrahedral": 4, "cubic": 8, "square-planar": 4, "square planar": 4, "trigonal": 3,
+             "linear": 2, "cuboctahedral": 12, "octahedrally": 6, "tetrahedrally": 4, "linearly": 2}  # fmt: skip
+    shape = "|".join(names)
+    number = rf"(?P<number>{COUNT})(?:\s*-?\s*(?:fold))?"
+    ligands = rf"(?P<ligands>{ELEMENT}(?:\s*(?:,|and|or|/)\s*{ELEMENT})*)(?![\w-])(?:\s+(?:atoms?|ions?|anions?|ligands?|neighbou?rs?))?"
+    centre = rf"(?<![\w-])(?P<centre>{ELEMENT})(?![\w-])(?:\s+(?:atoms?|ions?|cations?))?"
+    verb = r"\s*(?:is|are|has|have|with|in|being|:|\s)*\s*(?:a |an )?"
+
+    def found(match: re.Match[str]) -> Any:
+        groups = match.groupdict()
+        size = how_many(groups["number"]) if groups.get("number") else names[groups["shape"].lower()]
+        _add(reading, Polyhedron(match["centre"], tuple(re.findall(ELEMENT, match["ligands"])), size))
+        return True
+
+    by = r"\s*(?:by|with|to|of|from)\s+(?:the\s+)?"
+    reading.take(rf"{centre}{verb}{number}[\s-]*(?:coordinated|coordination|coordinate|bonded){by}{ligands}", found)
+    reading.take(
+        rf"{centre}{verb}(?P<shape>{shape})[\s-]+(?:coordinated|coordination|surrounded|sites?){by}{ligands}", found
+    )
+    reading.take(rf"{centre}{verb}coordination (?:number )?(?:of )?{number}(?:{by}){ligands}", found)
+    reading.take(rf"{centre}{verb}(?:coordinated|surrounded|bonded){by}{number}\s+{ligands}", found)
+    reading.take(
+        rf"{centre}{verb}{number}\s+(?P<ligands>{ELEMENT})\s+(?:neighbou?rs|atoms around it|ligands|around it)", found
+    )
