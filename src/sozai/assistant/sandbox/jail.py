@@ -12,6 +12,7 @@ import runpy
 import signal
 import struct
 import sys
+import traceback
 from typing import Any
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446  # landlock, the same number on all machines
@@ -55,7 +56,14 @@ def main() -> None:
     if wanted["insist"] and not all(done.values()):
         return
     sys.argv[:] = ["script.py"]
-    runpy.run_path("script.py", run_name="__main__")
+    try:
+        runpy.run_path("script.py", run_name="__main__")
+    except Exception as error:
+        place = error.__traceback__  # told from the script's own first line on: ours are of no use to who mends it
+        while place is not None and place.tb_frame.f_code.co_filename != "script.py":
+            place = place.tb_next
+        traceback.print_exception(error.with_traceback(place))
+        sys.exit(1)
 
 
 def _files(library: Any, readable: list[str], writable: list[str]) -> bool:
