@@ -1,0 +1,13 @@
+"""Crystal structures from rules alone: code writes the coordinates.
+
+from sozai.assistant.structures.build import build
+from sozai.knowledge.crystals.structure.read import rules_from
+
+for found in build(rules_from("nasicon.yaml"), minutes=4):
+    print(found.assignment, found.energy_per_atom, found.passed)
+"""
+
+from sozai.assistant.structures.build.builder import build
+from sozai.assistant.structures.build.finish import Built
+
+__all__ = ["Built", "build"]
