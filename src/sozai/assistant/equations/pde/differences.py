@@ -1,0 +1,406 @@
+"""A second method: finite differences on the equations as they were written, with ghost nodes at the boundary.
+
+It shares nothing with the finite elements: not the weak form, not the mesh, not the time steps (scipy's BDF with
+its own error control, where every unknown has a rate). Agreement within both error bars therefore says much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+import sympy
+from scipy.sparse.linalg import splu
+
+from sozai.assistant.equations.pde.discrete import compiled
+from sozai.assistant.equations.pde.terms import Terms, read_terms
+from sozai.assistant.equations.problem import Condition, Problem
+
+Affine = tuple[sp.csr_matrix, Callable[[float], np.ndarray]]
+"""A matrix on an unknown's numbers, and what the boundary adds at a time."""
+
+
+class NotApplicable(Exception):
+    """Why finite differences cannot serve as the second method here."""
+
+
+@dataclass
+class _Side:
+    """What holds on one face for one unknown: its value, or its outward slope as ``value - share * u``."""
+
+    value: Callable[[float], np.ndarray] | None = None
+    slope: Callable[[float], np.ndarray] | None = None
+    share: np.ndarray | None = None
+
+
+class Differences:
+    """A problem on a lattice.
+
+    Args:
+        problem: the person's.
+        cells: intervals along each axis.
+        traction: whether stated derivatives are tractions (which differences do not know).
+
+    Raises:
+        NotApplicable: a condition that differences cannot carry.
+    """
+
+    def __init__(self, problem: Problem, cells: list[int], traction: bool = False):
+        self.problem, self.terms = problem, read_terms(problem)
+        self.cells = cells
+        names = [str(s) for s in problem.space]
+        self.box = [tuple(float(e) for e in problem.domain[name]) for name in names]
+        self.wraps = [any(c.kind == "periodic" and c.where in ("boundary", n, f"{n}-", f"{n}+")
+                          for c in problem.conditions) for n in names]  # fmt: skip
+        self.axes = [
+            np.linspace(low, high, n + 1)[: n if wrap else n + 1]
+            for (low, high), n, wrap in zip(self.box, cells, self.wraps, strict=True)
+        ]
+        self.shape = tuple(len(axis) for axis in self.axes)
+        self.grid = [g.ravel() for g in np.meshgrid(*self.axes, indexing="ij")]
+        self.count = len(self.grid[0])
+        self.steps = [(high - low) / n for (low, high), n in zip(self.box, cells, strict=True)]
+        self.sides = [self._sides(name, traction) for name in self.terms.names]
+        self._affine: dict[tuple[int, tuple[int, ...]], Affine] = {}
+        self.known = [self._known(j) for j in range(len(self.terms.names))]
+
+    def _sides(self, name: str, traction: bool) -> dict[tuple[int, int], _Side]:
+        found: dict[tuple[int, int], _Side] = {}
+        for axis, symbol in enumerate(self.problem.space):
+            for side, mark in ((-1, "-"), (1, "+")):
+                if self.wraps[axis]:
+                    continue
+                here = [c for c in self.problem.conditions if c.kind != "initial" and c.unknown == name
+                        and c.where in ("boundary", f"{symbol}{mark}")]  # fmt: skip
+                if not here:
+                    raise NotApplicable(f"no condition is stated for {name} on {symbol}{mark}")
+                made = found[axis, side] = _Side()
+                for condition in here:
+                    if traction and condition.kind != "dirichlet":
+                        raise NotApplicable("tractions on a face are not differences of one unknown")
+                    self._state(made, condition, axis, side)
+        return found
+
+    def _state(self, made: _Side, condition: Condition, axis: int, side: int) -> None:
+        value = self.terms.expression(condition.value if condition.value is not None else sympy.S.Zero, "a face")
+        share = self.terms.expression(
+            condition.coefficient if condition.coefficient is not None else sympy.S.One, "a face"
+        )
+        unknown = set(self.terms.symbols.values())
+        if (value.free_symbols | (share.free_symbols if condition.kind == "robin" else set())) & unknown:
+            raise NotApplicable("a boundary condition depends on an unknown")
+        on = self._on(axis, side)
+        spots = [g[on] for g in self.grid]
+        call = compiled([value], [*self.terms.space, self.terms.time])
+
+        def at(t: float) -> np.ndarray:
+            return np.broadcast_to(np.asarray(call(*spots, t)[0]), spots[0].shape)
+
+        if condition.kind == "dirichlet":
+            made.value = at
+            return
+        made.slope, made.share = at, np.zeros(len(on))
+        if condition.kind == "robin":
+            if share.has(self.terms.time):
+                raise NotApplicable("a coefficient of a boundary condition varies in time")
+            made.share = np.broadcast_to(
+                np.asarray(compiled([share], list(self.terms.space))(*spots)[0]), spots[0].shape
+            )
+
+    def _on(self, axis: int, side: int) -> np.ndarray:
+        numbers = np.arange(self.count).reshape(self.shape)
+        return np.take(numbers, 0 if side < 0 else -1, axis=axis).ravel()
+
+    def _known(self, j: int) -> np.ndarray:
+        """Nodes whose values are prescribed."""
+        places = [self._on(*face) for face, side in self.sides[j].items() if side.value is not None]
+        return np.unique(np.concatenate(places)) if places else np.zeros(0, int)
+
+    def prescribe(self, j: int, t: float, values: np.ndarray) -> np.ndarray:
+        """The values of an unknown with what is prescribed put in."""
+        for face, side in self.sides[j].items():
+            if side.value is not None:
+                values[self._on(*face)] = side.value(t)
+        return values
+
+    def _along(self, axis: int, line: sp.csr_matrix) -> sp.csr_matrix:
+        """A matrix along one axis for all lines of the lattice."""
+        made = sp.identity(1)
+        for k, count in enumerate(self.shape):
+            made = sp.kron(made, line if k == axis else sp.identity(count))
+        return sp.csr_matrix(made)
+
+    def _first(self, j: int, axis: int, plain: bool = False) -> Affine:
+        """First derivative: central; at a face the stated slope, else one-sided of second order."""
+        n, h = self.shape[axis], self.steps[axis]
+        line = sp.diags([-1.0, 1.0], [-1, 1], shape=(n, n)).tolil()
+        if self.wraps[axis]:
+            line[0, n - 1], line[n - 1, 0] = -1.0, 1.0
+        else:
+            line[0, :3], line[n - 1, n - 3 :] = [-3.0, 4.0, -1.0], [1.0, -4.0, 3.0]
+        matrix = self._along(axis, line / (2 * h)).tolil()
+        pieces = []
+        for (k, side), stated in ({} if plain else self.sides[j]).items():
+            if k == axis and stated.slope is not None:
+                assert stated.share is not None
+                on = self._on(axis, side)
+                matrix[on, :] = 0.0
+                matrix[on, on] = -side * stated.share
+                pieces.append((on, side, stated.slope))
+        return sp.csr_matrix(matrix), self._boundary(pieces)
+
+    def _second(self, j: int, axis: int, natural: bool = False) -> Affine:
+        """Second derivative along an axis, with a ghost node beyond faces where the slope is known."""
+        n, h = self.shape[axis], self.steps[axis]
+        line = sp.diags([1.0, -2.0, 1.0], [-1, 0, 1], shape=(n, n)).tolil()
+        if self.wraps[axis]:
+            line[0, n - 1] = line[n - 1, 0] = 1.0
+            return self._along(axis, line / h**2), self._boundary([])
+        line[0, 1] = line[n - 1, n - 2] = 2.0
+        matrix = self._along(axis, line / h**2).tolil()
+        pieces = []
+        for (k, side), stated in self.sides[j].items():
+            if k != axis or natural:
+                continue
+            on = self._on(axis, side)
+            if stated.slope is None:
+                matrix[on, :] = 0.0  # never used: the value is prescribed there
+            else:
+                assert stated.share is not None
+                matrix[on, on] = matrix[on, on].toarray().ravel() - 2 * stated.share / h
+                pieces.append((on, 2.0 / h, stated.slope))
+        return sp.csr_matrix(matrix), self._boundary(pieces)
+
+    def _boundary(self, pieces: list) -> Callable[[float], np.ndarray]:
+        def added(t: float) -> np.ndarray:
+            made: np.ndarray = np.zeros(self.count)
+            for on, factor, slope in pieces:
+                values = factor * slope(t)
+                made = made.astype(values.dtype) if np.iscomplexobj(values) else made
+                made[on] += values
+            return made
+
+        return added
+
+    def affine(self, j: int, counts: tuple[int, ...]) -> Affine:
+        """The derivative of an unknown, as a matrix on its numbers and what the boundary adds."""
+        if (j, counts) not in self._affine:
+            self._affine[j, counts] = self._make(j, counts)
+        return self._affine[j, counts]
+
+    def _make(self, j: int, counts: tuple[int, ...]) -> Affine:
+        axes = [axis for axis, count in enumerate(counts) for _ in range(count)]
+        if not axes:
+            return sp.identity(self.count, format="csr"), lambda t: np.zeros(self.count)
+        if len(axes) == 1:
+            return self._first(j, axes[0])
+        if len(axes) == 2 and axes[0] == axes[1]:
+            return self._second(j, axes[0])
+        if len(axes) == 2:
+            inner, outer = self._first(j, axes[0]), self._first(j, axes[1], plain=True)[0]
+        else:  # the fourth: the second of the second, whose own slope at the faces is zero
+            inner, outer = self._make(j, _counts(axes[:2], len(counts))), self._second(j, axes[2], natural=True)[0]
+        return sp.csr_matrix(outer @ inner[0]), lambda t: outer @ inner[1](t)
+
+
+def _counts(axes: list[int], dimension: int) -> tuple[int, ...]:
+    return tuple(axes.count(axis) for axis in range(dimension))
+
+
+class System:
+    """The equations at the nodes: residuals and their derivatives by the unknowns' numbers."""
+
+    def __init__(self, lattice: Differences):
+        self.lattice, self.terms = lattice, lattice.terms
+        self.symbols: list[tuple[int, int, tuple[int, ...], sympy.Symbol]] = [
+            (j, order, counts, symbol) for (j, order, counts), symbol in self.terms.symbols.items()
+        ]
+        self.arguments = [*self.terms.space, self.terms.time, *(entry[3] for entry in self.symbols)]
+        self.call = compiled(self.terms.residuals, self.arguments)
+        self.slopes = [
+            (row, place, sympy.diff(residual, entry[3]))
+            for row, residual in enumerate(self.terms.residuals)
+            for place, entry in enumerate(self.symbols)
+            if residual.has(entry[3])
+        ]
+        self.call_slopes = compiled([strength for _, _, strength in self.slopes], self.arguments)
+
+    def at(self, t: float, fields: list[np.ndarray], rates: dict[tuple[int, int], np.ndarray]) -> list:
+        """Arguments of the compiled functions."""
+        made = []
+        for j, order, counts, _ in self.symbols:
+            if order:
+                made.append(rates[j, order])
+            else:
+                matrix, added = self.lattice.affine(j, counts)
+                made.append(matrix @ fields[j] + added(t))
+        return [*self.lattice.grid, t, *made]
+
+    def residual(
+        self, t: float, fields: list[np.ndarray], rates: dict[tuple[int, int], np.ndarray]
+    ) -> list[np.ndarray]:
+        """Left minus right side of each equation at each node."""
+        shape = self.lattice.grid[0].shape
+        return [np.broadcast_to(np.asarray(r), shape) for r in self.call(*self.at(t, fields, rates))]
+
+    def derivative(self, t: float, fields: list[np.ndarray], rates: dict[tuple[int, int], np.ndarray],
+                   weights: dict[int, float]) -> sp.csr_matrix:  # fmt: skip
+        """Derivative by all numbers, with rates of order ``k`` counted ``weights[k]`` times."""
+        count, n = len(fields), self.lattice.count
+        strengths = self.call_slopes(*self.at(t, fields, rates))
+        grid: list[list] = [[sp.csr_matrix((n, n)) for _ in range(count)] for _ in range(count)]
+        for (row, place, _), strength in zip(self.slopes, strengths, strict=True):
+            j, order, counts, _ = self.symbols[place]
+            matrix = sp.identity(n) * weights.get(order, 0.0) if order else self.lattice.affine(j, counts)[0]
+            grid[row][j] = grid[row][j] + sp.diags(np.broadcast_to(strength, (n,))) @ matrix
+        return sp.csr_matrix(sp.bmat(grid, format="csr"))
+
+
+def solve_steady(problem: Problem, cells: list[int], traction: bool, mean_free: list[int]) -> tuple[Differences, list]:
+    """Newton's method on the equations at the nodes.
+
+    Raises:
+        NotApplicable: no solution was found.
+    """
+    lattice = Differences(problem, cells, traction)
+    system = System(lattice)
+    count, n = len(lattice.terms.names), lattice.count
+    dtype = complex if any(r.has(sympy.I) for r in lattice.terms.residuals) or any(
+        np.iscomplexobj(v) for sides in lattice.sides for s in sides.values() for v in (s.share,) if v is not None
+    ) or any(np.iscomplexobj(s.value(0.0)) for sides in lattice.sides for s in sides.values() if s.value) else float  # fmt: skip
+    state = np.concatenate([lattice.prescribe(j, 0.0, np.zeros(n, dtype)) for j in range(count)])
+    held = np.zeros(count * n, bool)
+    for j, known in enumerate(lattice.known):
+        held[j * n + known] = True
+    free = np.flatnonzero(~held)
+    means = sp.csr_matrix(np.array([
+        np.repeat(np.arange(count) == j, n)[free] * np.tile(_trapezoid(lattice), count)[free] for j in mean_free
+    ])) if mean_free else None  # fmt: skip
+    for _ in range(30):
+        fields = list(state.reshape(count, n))
+        left = np.concatenate(system.residual(0.0, fields, {}))[free]
+        matrix = system.derivative(0.0, fields, {}, {})[free][:, free]
+        if means is not None:
+            ones = sp.csr_matrix(np.array([np.repeat(np.arange(count) == j, n)[free].astype(float) for j in mean_free]))
+            matrix = sp.bmat([[matrix, ones.T], [means, None]])
+            left = np.concatenate([left, means @ state[free]])
+        try:
+            change = splu(sp.csc_matrix(matrix)).solve(left)[: len(free)]
+        except RuntimeError as error:
+            raise NotApplicable("the difference equations are singular") from error
+        state[free] -= change
+        if not np.isfinite(state).all():
+            break
+        if np.abs(change).max() <= 1e-10 * max(np.abs(state).max(), 1e-12):
+            return lattice, [field.reshape(1, *lattice.shape) for field in state.reshape(count, n)]
+    raise NotApplicable("Newton's method on the differences found no solution")
+
+
+def _trapezoid(lattice: Differences) -> np.ndarray:
+    made = np.ones(1)
+    for count, wrap in zip(lattice.shape, lattice.wraps, strict=True):
+        weight = np.ones(count)
+        if not wrap:
+            weight[[0, -1]] = 0.5
+        made = np.multiply.outer(made, weight).ravel()
+    return made / made.sum()
+
+
+def solve_in_time(problem: Problem, cells: list[int], times: np.ndarray, traction: bool, seconds: float,
+                  accuracy: float = 1e-6) -> tuple[Differences, list]:  # fmt: skip
+    """Method of lines with scipy's BDF.
+
+    Args:
+        problem: the person's.
+        cells: intervals along each axis.
+        times: at which the numbers are wanted.
+        traction: whether stated derivatives are tractions.
+        seconds: time after which to give up.
+        accuracy: relative tolerance of the integrator.
+
+    Raises:
+        NotApplicable: an unknown has no rate, or scipy found no way in time.
+    """
+    import time as clock
+
+    from scipy.integrate import solve_ivp
+
+    lattice = Differences(problem, cells, traction)
+    system, terms = System(lattice), lattice.terms
+    count, n = len(terms.names), lattice.count
+    orders = [max((k for (j, k, _) in terms.symbols if j == i), default=0) for i in range(count)]
+    top = [sympy.Matrix([[sympy.diff(r, terms.rate(j, orders[j])) if orders[j] else 0 for j in range(count)]
+                         for r in terms.residuals])][0]  # fmt: skip
+    if 0 in orders or len(set(orders)) > 1 or top.free_symbols or top.det() == 0:
+        raise NotApplicable("not every unknown has a time derivative with a constant factor")
+    order = orders[0]
+    inverse = np.array(top.inv().tolist(), complex)
+    inverse = inverse.real if not inverse.imag.any() else inverse
+    dtype = complex if np.iscomplexobj(inverse) or any(r.has(sympy.I) for r in terms.residuals) else float
+    free = [np.setdiff1d(np.arange(n), known) for known in lattice.known]
+    offsets = np.concatenate([[0], np.cumsum([len(f) for f in free])])
+    total = int(offsets[-1])
+    limit = clock.monotonic() + seconds
+
+    def unpack(t: float, y: np.ndarray) -> list[np.ndarray]:
+        fields = []
+        for j, places in enumerate(free):
+            field = np.zeros(n, dtype)
+            field[places] = y[offsets[j] : offsets[j + 1]]
+            fields.append(lattice.prescribe(j, t, field))
+        return fields
+
+    def rates_of(fields: list[np.ndarray], first: np.ndarray | None) -> dict[tuple[int, int], np.ndarray]:
+        made = {(j, order): np.zeros(n, dtype) for j in range(count)}
+        if order == 2 and first is not None:
+            for j, places in enumerate(free):
+                made[j, 1] = np.zeros(n, dtype)
+                made[j, 1][places] = first[offsets[j] : offsets[j + 1]]
+        return made
+
+    def slope(t: float, y: np.ndarray) -> np.ndarray:
+        if clock.monotonic() > limit:
+            raise NotApplicable("finite differences took too long")
+        fields = unpack(t, y[:total])
+        left = system.residual(t, fields, rates_of(fields, y[total:] if order == 2 else None))
+        rate = [-sum(inverse[i, k] * left[k] for k in range(count))[free[i]] for i in range(count)]
+        return np.concatenate([y[total:], *rate] if order == 2 else rate)
+
+    chosen = np.concatenate([j * n + places for j, places in enumerate(free)])
+    mixing = sp.kron(sp.csr_matrix(inverse), sp.identity(n))
+
+    def jacobian(t: float, y: np.ndarray) -> sp.csc_matrix:
+        fields = unpack(t, y[:total])
+        rates = rates_of(fields, y[total:] if order == 2 else None)
+        body = sp.csr_matrix(-mixing @ system.derivative(t, fields, rates, {}))[chosen][:, chosen]
+        if order == 1:
+            return sp.csc_matrix(body)
+        damping = sp.csr_matrix(
+            -mixing @ (system.derivative(t, fields, rates, {1: 1.0}) - system.derivative(t, fields, rates, {}))
+        )
+        return sp.csc_matrix(sp.bmat([[None, sp.identity(total)], [body, damping[chosen][:, chosen]]]))
+
+    starts = [_start(problem, terms, lattice, k) for k in range(order)]
+    y0 = np.concatenate([start[chosen] for start in starts]).astype(dtype)
+    wave = order == 2 or dtype is complex
+    method = {"method": "DOP853"} if wave else {"method": "BDF", "jac": jacobian}
+    scale = max(float(np.abs(y0).max()), 1e-12)
+    answer = solve_ivp(slope, (times[0], times[-1]), y0, t_eval=times, rtol=accuracy, atol=accuracy * scale, **method)
+    if not answer.success or not np.isfinite(answer.y).all():
+        raise NotApplicable("scipy's integrator found no way")
+    frames = [unpack(t, y[:total]) for t, y in zip(answer.t, answer.y.T, strict=True)]
+    return lattice, [np.array([frame[j].reshape(lattice.shape) for frame in frames]) for j in range(count)]
+
+
+def _start(problem: Problem, terms: Terms, lattice: Differences, order: int) -> np.ndarray:
+    made = []
+    for name in terms.names:
+        value = next(c.value for c in problem.conditions
+                     if c.kind == "initial" and c.unknown == name and c.derivative == order)  # fmt: skip
+        expression = terms.expression(value if value is not None else sympy.S.Zero, "initial value")
+        expression = expression.subs(terms.time, problem.domain[str(problem.time)][0])
+        values = np.asarray(compiled([expression], list(terms.space))(*lattice.grid)[0])
+        made.append(np.broadcast_to(values, (lattice.count,)))
+    return np.concatenate(made)

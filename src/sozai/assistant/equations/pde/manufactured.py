@@ -1,0 +1,303 @@
+"""The method of manufactured solutions: the order of the very code that solves, on the very same operator.
+
+A smooth function is chosen, put into the person's equations by sympy, and what is left over becomes a source;
+boundary and initial values follow from the function. Then the error is known exactly, and it must fall with the
+order that theory gives (Roache 2002, doi:10.1115/1.1436090). The source comes from the equations as they were
+written, not from the weak form, so a wrong coefficient or sign in the weak form shows as an order near zero.
+
+In space, the function is linear in time, which both time schemes follow exactly; in time, it is a parabola in
+space, which the elements represent exactly: each order is measured alone, on few cells or few steps.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import sympy
+
+from sozai.assistant.equations.pde.discrete import Diverged, compiled
+from sozai.assistant.equations.pde.forms import Form, stress_sign, weak_form
+from sozai.assistant.equations.pde.stepping import ORDERS, Run, compute, scheme_of
+from sozai.assistant.equations.problem import Condition, Problem
+from sozai.knowledge.verdict import Verdict
+
+ORDER_TOLERANCE = 0.3
+"""How far below the theoretical order a measured one may lie."""
+
+
+@dataclass(frozen=True)
+class Orders:
+    """Errors under refinement.
+
+    Attributes:
+        sizes: of the elements or steps.
+        errors: by unknown, relative to the size of the function; in the L2 norm.
+        theory: order by unknown.
+        kind: ``"space"`` or ``"time"``.
+    """
+
+    sizes: list[float]
+    errors: dict[str, list[float]]
+    theory: dict[str, int]
+    kind: str
+
+    def measured(self, name: str) -> float:
+        """The order between the two finest."""
+        errors = self.errors[name]
+        if errors[-1] <= 1e-13 or errors[-2] <= 1e-13:
+            return math.inf  # exact
+        return math.log(errors[-2] / errors[-1]) / math.log(self.sizes[-2] / self.sizes[-1])
+
+    def holds(self, name: str) -> bool:
+        """Whether the order is the theoretical one."""
+        return self.measured(name) >= self.theory[name] - ORDER_TOLERANCE
+
+    def verdict(self, scheme: str) -> Verdict:
+        """What was shown."""
+        wrong = [name for name in self.errors if not self.holds(name)]
+        parts = []
+        for name in self.errors:
+            found = self.measured(name)
+            words = "exact" if math.isinf(found) else f"{found:.2f}"
+            parts.append(f"{name} {words} (theory {self.theory[name]}, last error {self.errors[name][-1]:.1e})")
+        says = "falls as theory says" if not wrong else "does not fall as theory says"
+        amount = max((self.theory[name] - self.measured(name) for name in wrong), default=0.0)
+        return Verdict(
+            f"order_in_{self.kind}", not wrong,
+            f"the error in {self.kind} of a manufactured solution of the same operator {says}, {scheme}: order of "
+            + ", ".join(parts),
+            amount,
+        )  # fmt: skip
+
+
+def manufacture(problem: Problem, form: Form, kind: str, seed: int = 0) -> tuple[Form, list[sympy.Expr]]:
+    """The problem whose solution is known.
+
+    Args:
+        problem: the person's.
+        form: its weak form.
+        kind: ``"space"``: linear in time; ``"time"``: a parabola in space where the conditions allow.
+        seed: of the phases of the function.
+
+    Returns:
+        Its weak form, and the solution by unknown.
+    """
+    exact = _functions(form, _ranges(form), kind, np.random.default_rng(seed))
+    numbers = {
+        symbol: sympy.Rational(str(problem.parameters[symbol.name]))
+        for equation in problem.equations for symbol in equation.free_symbols if symbol.name in problem.parameters
+    }  # fmt: skip
+
+    def on_exact(expression: sympy.Expr) -> sympy.Expr:
+        """An expression of the problem with the function in place of the unknowns."""
+        made = sympy.sympify(expression).subs(
+            {s: sympy.Rational(str(problem.parameters[s.name])) for s in sympy.sympify(expression).free_symbols
+             if s.name in problem.parameters}
+        )  # fmt: skip
+        for call in sorted(made.atoms(sympy.core.function.AppliedUndef), key=str):
+            name = call.func.__name__
+            if name in problem.unknowns:
+                made = made.subs(call, exact[problem.unknowns.index(name)])
+        return made.doit()
+
+    sources = [on_exact((equation.lhs - equation.rhs).xreplace(numbers)) for equation in problem.equations]
+    conditions = [_condition(c, problem, form, exact, on_exact) for c in _by_face(problem)]
+    return weak_form(replace(problem, conditions=tuple(conditions)), sources), exact
+
+
+def _by_face(problem: Problem) -> list[Condition]:
+    """Conditions with those on the whole boundary written face by face."""
+    made = []
+    for condition in problem.conditions:
+        if condition.where == "boundary" and condition.kind != "initial":
+            made += [replace(condition, where=f"{axis}{side}") for axis in problem.space for side in "-+"]
+        else:
+            made.append(condition)
+    return made
+
+
+def _condition(condition: Condition, problem: Problem, form: Form, exact, on_exact) -> Condition:
+    if condition.kind == "periodic":
+        return condition
+    number = problem.unknowns.index(condition.unknown)
+    function = exact[number]
+    if condition.kind == "initial":
+        return replace(condition, value=sympy.diff(function, problem.time, condition.derivative)
+                       if condition.derivative else function)  # fmt: skip
+    axis = [str(s) for s in form.space].index(condition.where[:-1])
+    side = 1 if condition.where[-1] == "+" else -1
+    end = {form.space[axis]: sympy.Rational(str(form.box[axis][side > 0]))}
+    if condition.kind == "dirichlet":
+        return replace(condition, value=function.subs(end))
+    if form.traction and number < len(form.space):
+        row = form.names.index(f"{condition.unknown}_velocity") if form.second_order else number
+        swaps: dict = dict(zip(form.values, exact, strict=False))
+        for j, each in enumerate(exact):
+            swaps.update({form.slopes[j][k]: sympy.diff(each, s) for k, s in enumerate(form.space)})
+        slope = stress_sign(form, row, number, axis) * side * form.flux[row][axis].xreplace(swaps)
+    else:
+        slope = side * sympy.diff(function, form.space[axis])
+    if condition.kind == "robin":
+        share = condition.coefficient if condition.coefficient is not None else sympy.S.One
+        slope = slope + on_exact(share) * function
+    return replace(condition, value=slope.subs(end))
+
+
+def _ranges(form: Form) -> list[tuple[float, float]]:
+    """Middle and half-width of each unknown, from what is prescribed: so that coefficients keep their meaning."""
+    found = []
+    begin = (form.span or (0.0, 0.0))[0]
+    grids = np.meshgrid(*[np.linspace(low, high, 9) for low, high in form.box], indexing="ij")
+    for j in range(form.shown):
+        seen: list[float] = []
+        for value in [form.start[j], *form.fixed[j].values()]:
+            if value is not None:
+                numbers = np.asarray(compiled([value], [*form.space, form.time])(*grids, begin)[0])
+                seen += [float(part) for part in np.ravel(numbers.real) if np.isfinite(part)]
+        low, high = (min(seen), max(seen)) if seen else (0.0, 0.0)
+        middle = (low + high) / 2
+        half = (high - low) / 2 or (abs(middle) / 2 if middle else 1.0)
+        found.append((middle, half))
+    return found
+
+
+def _functions(
+    form: Form, ranges: list[tuple[float, float]], kind: str, random: np.random.Generator
+) -> list[sympy.Expr]:
+    made = []
+    fourth = any(name.endswith("_laplacian") for name in form.names[form.shown :])
+    for j, (middle, half) in enumerate(ranges):
+        shape = sympy.S.One
+        for axis, (low, high) in enumerate(form.box):
+            along = (form.space[axis] - sympy.Rational(str(low))) / sympy.Rational(str(high - low))
+            phase = sympy.Rational(int(random.integers(2, 9)), 10)
+            pace = sympy.Rational(int(random.integers(12, 24)), 10)
+            if form.periodic[axis]:
+                shape *= 1 + sympy.sin(2 * sympy.pi * along + phase) / 2
+            elif fourth:
+                shape *= 1 + sympy.cos(sympy.pi * along) / 2  # its normal derivatives vanish, as the natural conditions
+            elif kind == "time":
+                shape *= 1 + pace * along / 4 - (0 if j in form.lower else along**2 * phase)
+            else:
+                shape *= sympy.sin(pace * along + phase)
+        factor = sympy.Rational(str(round(0.4 * half, 12) or 0.4 * half))
+        if form.span is not None:
+            gone = (form.time - sympy.Rational(str(form.span[0]))) / sympy.Rational(str(form.span[1] - form.span[0]))
+            shape *= 1 + gone / 2 if kind == "space" else sympy.cos(2 * gone) / 2 + sympy.exp(-gone) / 2
+        if form.complex:
+            shape *= 1 + sympy.I / 3
+        made.append(sympy.Rational(str(middle)) + factor * shape)
+    return made
+
+
+def cells_of(form: Form, shortest: int) -> list[int]:
+    """Elements along each axis: nearly cubes, at most four times as many along a long axis."""
+    lengths = [high - low for low, high in form.box]
+    return [shortest * int(min(4, max(1, round(length / min(lengths))))) for length in lengths]
+
+
+def measure_space(
+    problem: Problem, form: Form, *, degree: int, scheme: str, cells: Sequence[int], seed: int = 0,
+    deadline: float | None = None,
+) -> Orders:  # fmt: skip
+    """Errors of the manufactured solution on meshes with ``cells`` elements along the shortest axis."""
+    known, exact = manufacture(problem, form, "space", seed)
+    errors: dict[str, list[float]] = {name: [] for name in form.names[: form.shown]}
+    for count in cells:
+        run = _patient(known, cells_of(form, count), 4, degree, scheme, deadline)
+        for j, name in enumerate(errors):
+            errors[name].append(error_of(run, j, exact[j]))
+    theory = {name: degree + (0 if j in form.lower else 1) for j, name in enumerate(errors)}
+    return Orders([1.0 / count for count in cells], errors, theory, "space")
+
+
+def _patient(form: Form, cells: list[int], steps: int, degree: int, scheme: str, deadline: float | None) -> Run:
+    """Solve; with more steps where Newton's method finds no way with few."""
+    for more in (1, 4):
+        try:
+            return compute(form, cells, steps * more, degree=degree, scheme=scheme, deadline=deadline)
+        except Diverged:
+            if form.span is None:
+                raise
+    return compute(form, cells, steps * 32, degree=degree, scheme=scheme, deadline=deadline)
+
+
+def measure_time(
+    problem: Problem, form: Form, *, degree: int, scheme: str, steps: Sequence[int], cells: int, seed: int = 0,
+    deadline: float | None = None,
+) -> Orders:  # fmt: skip
+    """Errors of the manufactured solution with more and more steps on one coarse mesh.
+
+    Where the mesh cannot represent the function (periodic axes, fourth order), the differences of the last run to
+    those with fewer steps take the place of the errors.
+    """
+    known, exact = manufacture(problem, form, "time", seed)
+    fourth = any(name.endswith("_laplacian") for name in form.names[form.shown :])
+    inexact = fourth or any(form.periodic)
+    names = [name for j, name in enumerate(form.names[: form.shown]) if form.start[j] is not None]
+    errors: dict[str, list[float]] = {name: [] for name in names}
+    runs = [
+        compute(known, cells_of(form, cells), count, degree=degree, scheme=scheme, deadline=deadline) for count in steps
+    ]
+    for name in names:
+        j = form.names.index(name)
+        if inexact:
+            scale = float(np.abs(runs[-1].field(j)[-1]).max())
+            ends = [run.field(j)[-1] for run in runs]
+            gaps = [float(np.abs(a - b).max()) / scale for a, b in zip(ends[:-1], ends[1:], strict=True)]
+            errors[name] = gaps
+        else:
+            errors[name] = [error_of(run, j, exact[j]) for run in runs]
+    sizes = [1.0 / count for count in (steps[:-1] if inexact else steps)]
+    return Orders(sizes, errors, {name: ORDERS[scheme] for name in names}, "time")
+
+
+def error_of(run: Run, j: int, exact: sympy.Expr) -> float:
+    """Relative L2 error of a field at the end, at the quadrature points; a free constant does not count."""
+    discrete = run.discrete
+    body, form = discrete.regions[0].points, discrete.form
+    end = form.span[1] if form.span else 0.0
+    numbers = discrete.parts(run.states[-1])[j]
+    found = body.value[discrete.degrees[j]] @ numbers
+    wanted = np.broadcast_to(compiled([exact], [*form.space, form.time])(*body.where, end)[0], found.shape)
+    if j in form.mean_free:
+        wanted = wanted - (body.weights @ wanted) / body.weights.sum()
+    scale = math.sqrt(body.weights @ np.abs(wanted) ** 2)
+    return math.sqrt(body.weights @ np.abs(found - wanted) ** 2) / (scale or 1.0)
+
+
+def verify(
+    problem: Problem, form: Form, *, degree: int = 2, scheme: str | None = None, seed: int = 0,
+    deadline: float | None = None,
+) -> list[Orders]:  # fmt: skip
+    """Orders in space and, of problems in time, in time; finer meshes follow where the coarse ones do not show it.
+
+    Raises:
+        Diverged: the manufactured problem could not be solved.
+        TimeoutError: the deadline passed.
+    """
+    scheme = scheme or scheme_of(form)
+    ladders = {1: [(8, 16, 32), (32, 64, 128)], 2: [(4, 8, 16), (8, 16, 32)], 3: [(2, 4, 6), (4, 6, 8)]}
+    found = []
+    for cells in ladders[len(form.space)]:
+        space = measure_space(problem, form, degree=degree, scheme=scheme, cells=cells, seed=seed, deadline=deadline)
+        if all(space.holds(name) for name in space.errors):
+            break
+    found.append(space)
+    if form.span is not None:
+        for first in (8, 32):
+            steps = [first, 2 * first, 4 * first, 8 * first]
+            stepping = measure_time(
+                problem, form, degree=degree, scheme=scheme, steps=steps, cells=3 if len(form.space) == 1 else 2,
+                seed=seed, deadline=deadline,
+            )  # fmt: skip
+            if all(stepping.holds(name) for name in stepping.errors):
+                break
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError
+        found.append(stepping)
+    return found
