@@ -18,7 +18,7 @@ _TOKEN = re.compile(r"[^\W_]+(?:[.\-−–‑/+'’·][^\W_]+)*[+%]?|%|[^\W\d_]+
 _SUFFIXES = (
     "izations", "ization", "isations", "isation", "ivities", "ivity", "ations", "ation", "ically", "ments", "ment",
     "nesses", "ness", "ances", "ance", "ences", "ence", "encies", "ency", "ities", "ity", "ants", "ant", "ents", "ent",
-    "ical", "ings", "ing", "ions", "ion", "ives", "ive", "edly", "ally", "ors", "or", "ied", "ies", "ed", "es", "ly",
+    "ical", "ings", "ing", "ions", "ion", "ives", "ive", "edly", "ally", "ied", "ies", "ed", "es", "ly",
     "s", "e", "y",
 )  # fmt: skip
 _FULL = {"rose": "rais", "risen": "rais", "rise": "rais", "rises": "rais", "fell": "fall", "fallen": "fall",

@@ -1,0 +1,179 @@
+"""One sentence or row against a question: which of its words it covers, of which material it speaks."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+from sozai.assistant.answers.lexicon import lexicon
+from sozai.assistant.answers.names import Aliases, elements, names_in
+from sozai.assistant.answers.question import Question, Term
+from sozai.assistant.documents.document import Document, Span
+from sozai.assistant.documents.library import Entry
+from sozai.assistant.documents.pieces import Piece, column_heads, pieces
+from sozai.assistant.documents.words import tokens
+from sozai.assistant.extraction.quantities import Found, find_quantities
+
+SENTENCE, NEAR, DOCUMENT = 1.0, 0.6, 0.3
+"""How well a word is covered: by the quote (or its table's headings), by what stands around it, by the document."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A cell of a row with the heading of its column."""
+
+    head: str
+    text: str
+    span: Span
+
+
+class Reading:
+    """A document read for questions; what is costly is done once.
+
+    Args:
+        entry: of the library.
+        document: its text.
+        aliases: of the library.
+    """
+
+    def __init__(self, entry: Entry, document: Document, aliases: Aliases):
+        self.entry, self.document, self.aliases = entry, document, aliases
+        self.pieces = pieces(document)
+
+    @cached_property
+    def stems(self) -> frozenset[str]:
+        """Stems of the whole document, without its lists of references."""
+        texts = [self.document.quote(piece) + " " + piece.around for piece in self.pieces]
+        return frozenset(word.lower() for word in tokens(" ".join([self.document.title, *texts])))
+
+    @cached_property
+    def title_stems(self) -> frozenset[str]:
+        """Stems of the title."""
+        return frozenset(word.lower() for word in tokens(self.document.title))
+
+    @cached_property
+    def head(self) -> str:
+        """Title and the first sentences: what the document is about."""
+        return " ".join(
+            [self.document.title, *(self.document.quote(piece) for piece in self.pieces[:3] if piece.table is None)]
+        )
+
+
+class View:
+    """A piece of a document, seen with a question in mind.
+
+    Args:
+        reading: of its document.
+        piece: the sentence or row.
+    """
+
+    def __init__(self, reading: Reading, piece: Piece):
+        self.reading, self.piece = reading, piece
+        self.document = reading.document
+        self.text = self.document.quote(piece)
+
+    @cached_property
+    def stems(self) -> frozenset[str]:
+        """Stems of the quote and of its table's headings."""
+        return frozenset(word.lower() for word in tokens(f"{self.text} {self.piece.around}"))
+
+    @cached_property
+    def near(self) -> frozenset[str]:
+        """Stems of the title, the heading and the sentence before."""
+        before = self.document.quote(self.piece.before) if self.piece.before else ""
+        return self.reading.title_stems | frozenset(word.lower() for word in tokens(f"{self.piece.section} {before}"))
+
+    @cached_property
+    def columns(self) -> list[Column]:
+        """Cells of a row under their headings; empty for a sentence."""
+        if self.piece.table is None:
+            return []
+        heads = column_heads(self.document, self.piece.table)
+        cells = self.piece.table.cells[self.piece.row]
+        return [Column(head, self.document.quote(cell), cell) for head, cell in zip(heads, cells, strict=True) if cell]
+
+    @cached_property
+    def quantities(self) -> list[Found]:
+        """Quantities of the sentence; their places are in the document's text."""
+        named = [(self.piece.start + one.start, self.piece.start + one.end) for one in names_in(self.text)]
+        return find_quantities(self.document.text, self.piece.start, self.piece.end, named)
+
+    def cover(self, term: Term) -> float:
+        """How well a word of the question is covered: 0 where not at all."""
+        if term.element and _has_element(f"{self.text} {self.piece.around}", term.element):
+            return SENTENCE
+        if term.stems & self.stems:
+            return SENTENCE
+        if term.element and _has_element(self.document.title, term.element):
+            return NEAR
+        if term.stems & self.near:
+            return NEAR
+        return DOCUMENT if term.stems & self.reading.stems else 0.0
+
+    def material(self, name: str) -> float:
+        """How sure it is that the piece speaks of a material: 1 named in it, less where only around it, 0 if of another."""
+        aliases, forms = self.reading.aliases, self.reading.aliases.forms(name)
+        here = names_in(self.text) + names_in(self.piece.around)
+        if any(one.text in forms for one in here) or any(_spelled(form, self.text) for form in forms):
+            return 1.0
+        if any(aliases.same(name, one.text) for one in here):
+            return 0.9
+        if any(_is_subject(one.text, self.reading) for one in here):
+            return 0.0  # it speaks of another one
+        if self.piece.table is None:
+            for earlier in self._earlier(6):
+                subjects = [one.text for one in names_in(earlier) if _is_subject(one.text, self.reading)]
+                if subjects:
+                    return 0.7 if any(aliases.same(name, one) for one in subjects) else 0.0
+        about = names_in(self.reading.head)
+        if any(aliases.same(name, one.text) for one in about) or any(
+            _spelled(form, self.reading.head) for form in forms
+        ):
+            return 0.6
+        return 0.0
+
+    def property_fits(self, question: Question) -> bool:
+        """Whether the property is the one asked for and no other of the same head: not thermal for ionic conductivity."""
+        asked = " ".join(question.phrase).lower()
+        contrary = lexicon()["contrary"]
+        words = f"{self.text} {self.piece.around}".lower()
+        unwanted: set[str] = set()
+        for qualifier, others in contrary.items():
+            plain = (
+                qualifier == "plain conductivity" and "conductivity" in asked and not any(q in asked for q in contrary)
+            )
+            if re.search(rf"\b{qualifier}\b", asked) or plain:
+                unwanted |= set(others)
+        head = question.phrase[-1].lower() if question.phrase else ""
+        if not unwanted or not head:
+            return True
+        named = re.findall(rf"(\S+)\s+{re.escape(head)}", words)
+        return not named or any(word not in unwanted for word in named)
+
+    def _earlier(self, most: int) -> list[str]:
+        """The sentences before it in the same section, nearest first."""
+        made = []
+        for other in reversed(self.reading.pieces[max(0, self.piece.number - most) : self.piece.number]):
+            if other.section != self.piece.section or other.table is not None:
+                break
+            made.append(self.document.quote(other))
+        return made
+
+
+def _is_subject(name: str, reading: Reading) -> bool:
+    """Whether a name is a material that sentences are about, not a reagent: three elements or more, or a short name."""
+    count = len(elements(name))
+    if name in reading.aliases.forms(name) and len(reading.aliases.forms(name)) > 1:
+        return True
+    reagent = re.search(r"CO3|NO3|OH|PO4\)?$|SO4", name) is not None
+    return (count >= 3 and not reagent) or (count == 0 and name.isupper() and len(name) >= 4)
+
+
+def _has_element(text: str, symbol: str) -> bool:
+    """Whether an element stands in a text by its symbol as a word of its own: ``Sr``, ``Sr2+``, ``Ta-doped``, ``x (Ta)``."""
+    return re.search(rf"(?<![A-Za-z\d]){symbol}(?:\d?[+-])?(?![A-Za-z\d])", text) is not None
+
+
+def _spelled(form: str, text: str) -> bool:
+    return form.islower() and re.search(rf"\b{re.escape(form)}\b", text, re.I) is not None
