@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sozai import __version__
-from sozai.cli import augment, check, demo, design, generate, info, prefer, screen, systems, train
+from sozai.cli import ask, augment, check, demo, design, generate, info, library, prefer, screen, systems, train
 from sozai.cli.frame import SozaiGroup, add_command
 
 app = typer.Typer(
@@ -47,6 +47,8 @@ def _root(
 
 
 app.add_typer(design.app, name="design")
+app.add_typer(library.app, name="library")
+add_command(app, ask.ask, *ask.EXAMPLES)
 app.add_typer(prefer.app, name="prefer")
 add_command(app, screen.screen, *screen.EXAMPLES)
 add_command(app, check.check, *check.EXAMPLES)
