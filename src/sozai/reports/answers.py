@@ -77,7 +77,7 @@ def _strategies(ways: Sequence[Strategy], numbers: Mapping[Citation, int]) -> Ma
 
 
 def _effect(effect: Effect, numbers: Mapping[Citation, int]) -> tuple[Any, ...]:
-    quote = Markup("“{}” {}").format(effect.citation.quote, _marks((effect.citation,), numbers))
+    quote = Markup("“{}” {}").format(effect.citation.quote, _marks(effect.citations, numbers))
     factor = f"{effect.factor:.3g}" if effect.factor else None
     return effect.before or None, effect.after or None, factor, quote
 

@@ -90,7 +90,8 @@ class Effect:
         direction: +1 raised, -1 lowered, 0 said not to change.
         before, after: as written; empty where not stated.
         factor: after over before; ``None`` where not stated.
-        citation: of the sentence or the rows.
+        citation: of the sentence, or of the row of the value after.
+        also: of a table: the row of the value before, and the headings.
     """
 
     direction: int
@@ -98,6 +99,12 @@ class Effect:
     after: str
     factor: float | None
     citation: Citation
+    also: tuple[Citation, ...] = ()
+
+    @property
+    def citations(self) -> tuple[Citation, ...]:
+        """All its quotes."""
+        return (self.citation, *self.also)
 
 
 @dataclass(frozen=True)
@@ -192,5 +199,5 @@ class Answer:
     def citations(self) -> list[Citation]:
         """Every quote of the answer."""
         made = [citation for statement in self.all_statements() for citation in statement.citations]
-        made += [effect.citation for way in self.strategies for effect in way.effects]
+        made += [quote for way in self.strategies for effect in way.effects for quote in effect.citations]
         return made + [citation for action in self.actions for citation in action.citations]

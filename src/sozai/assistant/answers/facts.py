@@ -84,11 +84,10 @@ def _with_values(question: Question, good: Sequence[Fit]) -> list[Found]:
 
 
 def _near_process(one: Fit, question: Question) -> bool:
-    """A temperature, time or pressure must stand behind the word for what was done, if the question names one."""
-    wanted = [
-        term for term in question.terms if term.word.lower() not in ("pellets", "samples", "pressure", "temperature")
-    ]
-    return all(one.view.cover(term) >= SENTENCE for term in wanted[:1])
+    """A temperature, time or pressure must stand in the sentence that names what was done or seen."""
+    things = {"pellets", "pellet", "samples", "sample", "powder", "powders", "film", "films", "ceramic", "ceramics"}
+    wanted = [term for term in question.terms if term.word.lower() not in things]
+    return all(one.view.cover(term) >= SENTENCE for term in wanted)
 
 
 def _record(one: Fit, question: Question) -> Record | None:

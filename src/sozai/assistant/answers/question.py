@@ -103,6 +103,8 @@ def read_question(text: str) -> Question:
     schema, unit, asked = _schema(text, phrase, kind)
     taken = [(one.start, one.end) for one in named] + [(found.start, found.end) for found in conditions]
     terms = _terms(text, taken, phrase, kind)
+    if unit and not schema:  # the unit asks for "pressure"; the sentence need not
+        terms = tuple(term for term in terms if term.word.lower() != asked)
     if not terms and not named:
         raise UserError(
             "there is no word to look for in this question", f"'{text[:60]}'", "name a material and a property"

@@ -144,7 +144,7 @@ def _strategy(group: Group, question: Question, shelf: Shelf, views: Sequence[Vi
         tuple(_distinct(_said(near, "in_favour", quoted | limits))) or (NOTHING,),
         tuple(_distinct(cons)) or (NOTHING,),
         tuple(_distinct(_said(near, "price", set()))) or price_of(group.agent) or (NOTHING,),
-        tuple(_distinct(_said(near, "danger", set()))) or supply_of(group.agent) or (NOTHING,),
+        tuple(_distinct(_said(near, "danger", quoted))) or supply_of(group.agent) or (NOTHING,),
         tuple(_distinct(contradicting)),
         round(score, 3),
     )
@@ -178,7 +178,8 @@ def _neighbours(group: Group, views: Sequence[View], helping: Sequence[tuple[Vie
         if (view.document.hash, view.piece.number) in numbers:
             continue
         after = (view.document.hash, view.piece.number - 1) in numbers
-        about = bool(agent and agent.search(view.text)) if agent else bool(words and words.search(view.text))
+        made_of = re.sub(r"\b(?:sintered|annealed|milled|pressed|cured|doped) (?:pellets?|samples?|ceramics?|films?)", "", view.text)
+        about = bool(agent and agent.search(view.text)) if agent else bool(words and words.search(made_of))
         shared = len(causes & view.stems) >= 2
         if about or shared or (after and re.search(r"^(?:these|such|it|both)\b|\bthis\b", view.text, re.I)):
             made.append(view)
@@ -248,10 +249,11 @@ _KINDS = {"degC": "temperature", "(hour)": "time", "(minute)": "time", "(day)": 
 
 def conditions_in(view: View) -> str:
     """``temperature 1250 °C; time 10 h; in air``: what a sentence states, as written in it; empty for nothing."""
-    made = []
+    made, end = [], 0
     for one in view.quantities:
         kind = _KINDS.get(one.unit or "")
-        if kind:
+        if kind and one.start >= end:  # the members of a list reach to the unit that they share
+            end = one.end
             made.append(f"{kind} {view.document.text[one.start : one.end].strip()}")
     made += [match.group() for match in _ATMOSPHERE.finditer(view.text)]
     return "; ".join(dict.fromkeys(made))

@@ -9,7 +9,7 @@ from sozai.assistant.answers.finding import Shelf
 from sozai.assistant.answers.question import Question
 from sozai.assistant.answers.values import amount_in, number_in, same_unit, unit_of_head
 from sozai.assistant.answers.view import Column, Reading, View
-from sozai.assistant.documents.document import Document
+from sozai.assistant.documents.document import Document, Span
 from sozai.assistant.documents.words import tokens
 
 
@@ -52,8 +52,11 @@ class Trend:
 
     @property
     def citations(self) -> tuple[Citation, ...]:
-        """The two rows."""
-        return tuple(cite(self.document, row.view.piece) for row in (self.low, self.best))
+        """The two rows, and the headings above them."""
+        rows = [cite(self.document, row.view.piece) for row in (self.low, self.best)]
+        table = self.best.view.piece.table
+        heads = [cell for row in table.cells[: table.header_rows] for cell in row if cell] if table else []
+        return (*rows, *([cite(self.document, Span(heads[0].start, heads[-1].end))] if heads else []))
 
     @property
     def told(self) -> str:
@@ -63,7 +66,8 @@ class Trend:
     def effect(self, goal: int) -> Effect:
         """As an effect, cited by the row of the best value."""
         factor = self.best.value / self.low.value if self.low.value > 0 and self.best.value > 0 else None
-        return Effect(goal, self.low.written, self.best.written, factor, self.citations[1])
+        low, best, *heads = self.citations
+        return Effect(goal, self.low.written, self.best.written, factor, best, (low, *heads))
 
 
 def trends(question: Question, shelf: Shelf) -> list[Trend]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -57,6 +58,21 @@ class Reading:
         """Title and the first sentences: what the document is about."""
         return " ".join(
             [self.document.title, *(self.document.quote(piece) for piece in self.pieces[:3] if piece.table is None)]
+        )
+
+
+    @cached_property
+    def _counts(self) -> Counter[str]:
+        return Counter(one.text for one in names_in(self.document.text))
+
+    @cached_property
+    def _heads(self) -> frozenset[str]:
+        return frozenset(one.text for one in names_in(self.head))
+
+    def is_main(self, name: str) -> bool:
+        """Whether the document is about a material, rather than naming a reagent or an impurity once."""
+        return _is_subject(name, self) and (
+            name in self._heads or self._counts[name] >= 2 or len(self.aliases.forms(name)) > 1
         )
 
 
@@ -123,7 +139,7 @@ class View:
             return 0.0  # it speaks of another one
         if self.piece.table is None:
             for earlier in self._earlier(6):
-                subjects = [one.text for one in names_in(earlier) if _is_subject(one.text, self.reading)]
+                subjects = [one.text for one in names_in(earlier) if self.reading.is_main(one.text)]
                 if subjects:
                     return 0.7 if any(aliases.same(name, one) for one in subjects) else 0.0
         about = names_in(self.reading.head)
