@@ -7,7 +7,22 @@ from typing import Annotated
 import typer
 
 from sozai import __version__
-from sozai.cli import ask, augment, check, demo, design, generate, info, library, prefer, screen, systems, train
+from sozai.cli import (
+    ask,
+    augment,
+    check,
+    cif,
+    demo,
+    design,
+    generate,
+    info,
+    library,
+    prefer,
+    screen,
+    solve,
+    systems,
+    train,
+)
 from sozai.cli.frame import SozaiGroup, add_command
 
 app = typer.Typer(
@@ -50,8 +65,10 @@ app.add_typer(design.app, name="design")
 app.add_typer(library.app, name="library")
 add_command(app, ask.ask, *ask.EXAMPLES)
 app.add_typer(prefer.app, name="prefer")
+add_command(app, solve.solve, *solve.EXAMPLES)
 add_command(app, screen.screen, *screen.EXAMPLES)
 add_command(app, check.check, *check.EXAMPLES)
+add_command(app, cif.cif, *cif.EXAMPLES)
 add_command(app, augment.augment, *augment.EXAMPLES)
 add_command(app, generate.generate, *generate.EXAMPLES)
 add_command(app, train.train, *train.EXAMPLES)

@@ -46,7 +46,9 @@ def read_problem(text: str, *, parameters: Mapping[str, str] | None = None, end:
     return _Assembly(draft).problem()
 
 
-def read_problem_file(path: str | Path) -> Problem:
+def read_problem_file(
+    path: str | Path, *, parameters: Mapping[str, str] | None = None, end: float | None = None
+) -> Problem:
     """Read a YAML file with ``equation`` (or ``equations``), ``conditions``, ``domain``, ``parameters``, ``time``.
 
     Raises:
@@ -58,10 +60,10 @@ def read_problem_file(path: str | Path) -> Problem:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError("cannot be read as YAML", str(path), " ".join(str(error).split())[:200]) from error
-    if isinstance(content, str):
-        return read_problem(content)
     try:
-        return read_problem(problem_text(content))
+        return read_problem(
+            content if isinstance(content, str) else problem_text(content), parameters=parameters, end=end
+        )
     except UserError as error:
         raise UserError(error.what, f"{path}, {error.where}" if error.where else str(path), error.mend) from error
 
