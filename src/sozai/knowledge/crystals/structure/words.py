@@ -30,12 +30,7 @@ _UNIT = r"(?:\s*(?:angstroms?|Å|Å|A)(?![A-Za-z]))?"
 _TO = r"\s*(?:-|to|and|\.\.\.?|,)\s*"
 _SIGNS = str.maketrans("₀₁₂₃₄₅₆₇₈₉⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻–—−‐‑’×", "01234567890123456789+------'x")
 _FILLER = frozenset(
-    "a an the with is are in of and has have having that which where at on as it its to be for there each "
-    "structure structures crystal crystals compound material phase sites site atoms atom ions ion cations anions "
-    "space group wyckoff position positions formula composition please make build want i need we charges charge "
-    "oxidation states state angstrom consists consisting built made up from contains containing "
-    "cell lattice parameter parameters constants "
-    "occupied occupies occupy sits sit respectively bonds bond distances distance lengths length ordered".split()
+    ["a", "an", "the", "with", "is", "are", "in", "of", "and", "has", "have", "having", "that", "which", "where", "at", "on", "as", "it", "its", "to", "be", "for", "there", "each", "structure", "structures", "crystal", "crystals", "compound", "material", "phase", "sites", "site", "atoms", "atom", "ions", "ion", "cations", "anions", "space", "group", "wyckoff", "position", "positions", "formula", "composition", "please", "make", "build", "want", "i", "need", "we", "charges", "charge", "oxidation", "states", "state", "angstrom", "consists", "consisting", "built", "made", "up", "from", "contains", "containing", "cell", "lattice", "parameter", "parameters", "constants", "occupied", "occupies", "occupy", "sits", "sit", "respectively", "bonds", "bond", "distances", "distance", "lengths", "length", "ordered"]
 )
 _EXAMPLE = "NaZr2(PO4)3, R-3c, Na on 6b, O on 36f twice; ZrO6 octahedra share 6 corners with PO4 tetrahedra"
 

@@ -1,0 +1,133 @@
+"""The report of a ``sozai cif`` run: rules as read, structures with pictures and verdicts, findings, transcript."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from sozai.reports.page import Section, details, heading, join, paragraph, picture, render_page, table
+from sozai.reports.structure_view import drawn_cell, scene, scene_svg
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+MOST_ATOMS = 400
+"""Cells with more atoms are not drawn."""
+_WORDS = {True: "passed", False: "FAILED", None: "not decided"}
+_HIDDEN = ("verdicts", "cpu_seconds")
+
+
+def structures_page(
+    result: Mapping[str, Any],
+    structures: Sequence[Structure | None],
+    manifest: Mapping[str, Any] | None = None,
+) -> str:
+    """The report as HTML text.
+
+    Args:
+        result: ``result.json`` of the run.
+        structures: those of ``result["structures"]``, in the same order; ``None`` where there is none.
+        manifest: ``manifest.json`` of the run.
+    """
+    items = list(result.get("structures") or [])
+    sections = []
+    if result.get("read"):
+        read = result["read"]
+        body = Markup("<pre>{}</pre>").format(read["text"])
+        if read.get("impossible"):
+            body = join(body, *(paragraph(reason) for reason in read["impossible"]))
+        sections.append(Section("The rules", "As code understood them.", body))
+    for place, (item, structure) in enumerate(zip(items, structures, strict=True)):
+        sections.append(Section(item["name"], _lead(item), _structure(item, structure, place)))
+    if result.get("transcript"):
+        sections.append(_transcript(result["transcript"]))
+    good = bool(result.get("passed"))
+    return render_page(
+        str(result.get("title") or "Crystal structures from rules"),
+        sections,
+        lead=str(result.get("asked") or ""),
+        verdict=str(result.get("verdict") or ""),
+        good=good,
+        facts=_facts(items),
+        manifest=manifest,
+    )
+
+
+def _lead(item: Mapping[str, Any]) -> str:
+    if item.get("problem"):
+        return f"No crystal could be read: {item['problem']}."
+    if item["passed"]:
+        return "Every check passed."
+    parts = []
+    if item["failed"]:
+        parts.append(f"Failed: {', '.join(item['failed'])}.")
+    if item["undecided"]:
+        parts.append(f"Not decided: {', '.join(item['undecided'])}.")
+    return " ".join(parts)
+
+
+def _structure(item: Mapping[str, Any], structure: Structure | None, place: int) -> Markup:
+    parts: list[Markup] = []
+    if structure is not None and len(structure) <= MOST_ATOMS and structure.is_ordered:
+        cell = drawn_cell(structure, max_sites=MOST_ATOMS)
+        a, b, c, alpha, beta, gamma = cell.structure.lattice.parameters
+        told = (
+            f"{cell.symbol or 'no symmetry found'} ({cell.number or '-'}), a, b, c = {a:.3f}, {b:.3f}, {c:.3f} angstrom; "
+            f"{alpha:.1f}, {beta:.1f}, {gamma:.1f} degrees; {cell.structure.density:.3f} g/cm3"
+        )
+        parts.append(picture(scene_svg(scene(cell), item["formula"] or item["name"], prefix=f"s{place}"), told))
+        rows = [[site["element"], site["wyckoff"], *site["xyz"]] for site in cell.sites]
+        parts.append(details("Independent sites", table(["element", "position", "x", "y", "z"], rows)))
+    if item["verdicts"]:
+        rows = [[_WORDS[v["passed"]], v["rule"], v["message"]] for v in item["verdicts"]]
+        parts += [heading("Verdicts"), table(["", "rule", "what was found"], rows)]
+    audit = item.get("audit")
+    if audit is not None:
+        parts.append(heading("The file itself"))
+        if audit["findings"]:
+            rows = [
+                [f["severity"], f["line"] or "–", f["where"], f["code"], f["message"], f["mend"]]
+                for f in audit["findings"]
+            ]
+            parts.append(table(["", "line", "where", "code", "what was found", "how to mend it"], rows))
+        else:
+            parts.append(paragraph("No defect was found."))
+    facts = {k: v for k, v in (item.get("facts") or {}).items() if v is not None and k not in _HIDDEN}
+    if facts:
+        parts.append(
+            details(
+                "Where it comes from", table(["", ""], [[k.replace("_", " "), _short(v)] for k, v in facts.items()])
+            )
+        )
+    return join(*parts)
+
+
+def _short(value: Any) -> Any:
+    return value if isinstance(value, bool | int | float) else " ".join(str(value).split())[:400]
+
+
+def _facts(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "structures": len(items),
+        "passed": sum(bool(item["passed"]) for item in items),
+        "failed": sum(bool(item["failed"]) for item in items),
+    }
+
+
+def _transcript(transcript: Mapping[str, Any]) -> Section:
+    parts = []
+    for number, one in enumerate(transcript.get("rounds") or [], start=1):
+        verdicts = table(["", "rule", "what was found"],
+                         [[_WORDS[v["passed"]], v["rule"], v["message"]] for v in one.get("verdicts") or []])  # fmt: skip
+        reply = one.get("reply") or {}
+        body = join(
+            heading("Asked"), Markup("<pre>{}</pre>").format(one.get("asked", "")),
+            heading("Answer"), Markup("<pre>{}</pre>").format(reply.get("text", one.get("problem", ""))),
+            paragraph(one["problem"]) if one.get("problem") else verdicts,
+        )  # fmt: skip
+        word = "passed" if one.get("passed") else "failed"
+        parts.append(details(f"Round {number}: {word}", body))
+    lead = f"{transcript.get('model')} at {transcript.get('endpoint')}; {transcript.get('stopped')}."
+    return Section("What the model was asked and answered", lead, join(*parts))
