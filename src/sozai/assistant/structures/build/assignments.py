@@ -312,11 +312,13 @@ def bond_counts(
     """
     group = space_group(number)
     multiplicities = [group.by_letter[letter].multiplicity for _, letter in sites]
+    # Where rules of one centre are alternatives, it is not known which one holds for an orbit.
+    alone = Counter((bond.centre, frozenset(bond.ligands)) for bond in targets.bonds if bond.stated)
     wanted = [
         (orbit, index)
         for orbit, (element, _) in enumerate(sites)
         for index, bond in enumerate(targets.bonds)
-        if bond.centre == element and bond.stated
+        if bond.centre == element and bond.stated and alone[(bond.centre, frozenset(bond.ligands))] == 1
     ]
     charge = np.array([abs(targets.charges[element]) or 1.0 for element, _ in sites])
     strengths = np.zeros((1, len(sites)))  # that the ligands of each partial deal get, and its rows of bonds

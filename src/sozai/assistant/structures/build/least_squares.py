@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -49,13 +49,11 @@ class Solution:
         values: free parameters.
         cost: half the sum of squared residuals a formula unit.
         misfit: root mean square deviation of stated bonds from the wanted lengths, angstrom.
-        rounds: rounds until the choice of bonds no longer changed.
     """
 
     values: np.ndarray
     cost: float
     misfit: float
-    rounds: int
 
 
 class Problem:
@@ -117,9 +115,9 @@ class Problem:
 
     def choose(self, values: np.ndarray) -> Choice:
         """Bonds, edges, contacts and shared polyhedra of the present geometry."""
-        orbit, atom, shift, distance = self._neighbours(values)
+        orbit, atom, shift, distance = self.neighbours(values)
         first = self.parameters.first
-        owner = self.parameters.owner[atom]
+        owner = self._owner_of_pair = self.parameters.owner[atom]
         rows: list[tuple[Any, ...]] = []  # start, end, shift, want, weight, side, is a stated bond
         free = np.ones(len(orbit), bool)  # not a bond
         least = self.least[self.kind[orbit], self.kind[owner]].copy()
@@ -136,17 +134,14 @@ class Problem:
 
         for centre, element in enumerate(self.elements):
             mine = np.flatnonzero(orbit == centre)
+            near = {}
             for index, bond in enumerate(self.targets.bonds):
-                if bond.centre != element:
-                    continue
-                is_ligand = np.array([symbol in bond.ligands for symbol in self.elements])
-                near = mine[is_ligand[owner[mine]]]
-                near = near[np.argsort(distance[near], kind="stable")]
-                deal = self.deal.get((centre, index))
-                if deal is None:
-                    picked = near[: bond.count]
-                else:
-                    picked = np.concatenate([near[owner[near] == k][:n] for k, n in enumerate(deal)] or [near[:0]])
+                if bond.centre == element:
+                    is_ligand = np.array([symbol in bond.ligands for symbol in self.elements])
+                    ligands = mine[is_ligand[owner[mine]]]
+                    near[index] = ligands[np.argsort(distance[ligands], kind="stable")]
+            for index, picked in self._wanted(centre, near, distance):
+                bond = self.targets.bonds[index]
                 weight = self.share_of_unit[centre] / (_BOND / max(bond.strength, 0.15))
                 if not bond.stated:
                     weight = 0.4 * weight
@@ -154,17 +149,17 @@ class Problem:
                 signature += [(centre, int(atom[k]), *map(int, shift[k])) for k in picked]
                 free[picked] = False
                 if bond.stated:
-                    others = near[free[near]]
+                    others = near[index][free[near[index]]]
                     least[others] = np.maximum(least[others], bond.outer)
                     self._edges(bond, centre, atom[picked], shift[picked], values, add)
             for share in self.targets.shared:
                 if share.first != element:
                     continue
-                near = mine[np.array([self.elements[k] == share.second for k in owner[mine]], dtype=bool)]
-                near = near[np.argsort(distance[near], kind="stable")][: share.count]
+                others = mine[np.array([self.elements[k] == share.second for k in owner[mine]], dtype=bool)]
+                others = others[np.argsort(distance[others], kind="stable")][: share.count]
                 weight = self.share_of_unit[centre] / _SHARE
-                add(first[centre], atom[near], shift[near], share.high, weight, 1, False)
-                least[near] = np.minimum(least[near], share.low)
+                add(first[centre], atom[others], shift[others], share.high, weight, 1, False)
+                least[others] = np.minimum(least[others], share.low)
         close = np.flatnonzero(free & (distance < least + 0.5))
         tolerance = np.where(
             least[close] > self.least[self.kind[orbit[close]], self.kind[owner[close]]], _OUTER, _CLOSE
@@ -172,11 +167,29 @@ class Problem:
         rows.append(
             (
                 first[orbit[close]], atom[close], shift[close], least[close],
-                self.share_of_unit[orbit[close]] / tolerance / 2**0.5, np.full(len(close), -1), np.zeros(len(close), bool),
+                self.share_of_unit[orbit[close]] / tolerance / 2**0.5, np.full(len(close), -1),
+                np.zeros(len(close), bool),
             )
         )  # fmt: skip
-        columns = [np.concatenate(column) for column in zip(*rows, strict=True)]
-        return Choice(*columns, signature=frozenset(signature))
+        start, end, moved, want, weights, side, bonds = (np.concatenate(column) for column in zip(*rows, strict=True))
+        return Choice(start, end, moved, want, weights, side, bonds, frozenset(signature))
+
+    def _wanted(self, centre: int, near: dict[int, np.ndarray], distance: np.ndarray) -> list[tuple[int, np.ndarray]]:
+        """Bond rules that hold for one centre with the ligands they take; of alternatives, that which fits best."""
+        groups: dict[tuple[str, ...], list[tuple[float, int, np.ndarray]]] = {}
+        for index, ligands in near.items():
+            bond = self.targets.bonds[index]
+            deal = self.deal.get((centre, index))
+            if deal is None:
+                picked = ligands[: bond.count]
+            else:
+                owner = self._owner_of_pair[ligands]
+                picked = np.concatenate([ligands[owner == k][:n] for k, n in enumerate(deal)] or [ligands[:0]])
+            outside = distance[np.setdiff1d(ligands, picked)]
+            off = float(np.mean(np.abs(distance[picked] - bond.length))) if len(picked) else 9.0
+            off += max(bond.outer - float(outside.min()), 0.0) if len(outside) else 0.0
+            groups.setdefault(tuple(sorted(bond.ligands)), []).append((off, index, picked))
+        return [min(group, key=lambda item: item[:2])[1:] for group in groups.values()]
 
     def _edges(
         self, bond: Any, centre: int, atoms: np.ndarray, shifts: np.ndarray, values: np.ndarray, add: Any
@@ -198,7 +211,7 @@ class Problem:
         else:
             add(atoms[i], atoms[j], moved, bond.apart, weight, -1, False)
 
-    def _neighbours(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def neighbours(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Pairs (orbit, atom, translation) within reach of the first atom of each orbit, and their distances."""
         points = self.points(values)
         tensor, _ = self.parameters.metric(values)
@@ -264,15 +277,14 @@ class Problem:
         margin = 1e-10
         values = np.clip(values, low + margin, high - margin)
         before: frozenset = frozenset()
-        used = 0
         last = np.inf
-        for used in range(1, rounds + 1):
+        for _ in range(rounds):
             choice = self.choose(values)
             settled = choice.signature == before
             fit = least_squares(
-                lambda x: self.residuals(x, choice, False)[0],
+                partial(self._residuals_only, choice=choice),
                 values,
-                jac=lambda x: self.residuals(x, choice)[1],
+                jac=partial(self._jacobian_only, choice=choice),
                 bounds=(low, high),
                 x_scale=self.scale,
                 max_nfev=evaluations * (3 if settled else 1),
@@ -292,4 +304,10 @@ class Problem:
         off = result[:-1][rows] / choice.weight[rows]
         counts = self.parameters.multiplicities[self.parameters.owner[choice.start[rows]]]
         misfit = float(np.sqrt(np.average(off**2, weights=counts))) if len(rows) else float("nan")
-        return Solution(values, 0.5 * float(result @ result), misfit, used)
+        return Solution(values, 0.5 * float(result @ result), misfit)
+
+    def _residuals_only(self, values: np.ndarray, choice: Choice) -> np.ndarray:
+        return self.residuals(values, choice, False)[0]
+
+    def _jacobian_only(self, values: np.ndarray, choice: Choice) -> np.ndarray | None:
+        return self.residuals(values, choice)[1]

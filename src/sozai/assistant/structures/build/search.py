@@ -186,7 +186,7 @@ def _sorted(found: Found, keep: int) -> Found:
 
 def fingerprint(problem: Problem, values: np.ndarray) -> np.ndarray:
     """Smoothed histograms of distances by pair of elements, a formula unit; alike for equivalent descriptions."""
-    orbit, atom, _, distance = problem._neighbours(values)
+    orbit, atom, _, distance = problem.neighbours(values)
     owner = problem.parameters.owner[atom]
     kinds = int(problem.kind.max()) + 1
     pair = problem.kind[orbit] * kinds + problem.kind[owner]

@@ -89,7 +89,7 @@ class Targets:
     Attributes:
         counts: atoms of a formula unit by element.
         charges: by element.
-        bonds: wanted, at most one a (centre, set of ligands).
+        bonds: wanted; those of one centre and the same ligands are alternatives.
         least: least distance by pair of elements in alphabetical order, angstrom (bonds and edges are exempt).
         shared: neighbours among centres.
         volume: of a formula unit: least and greatest, cubic angstrom.
