@@ -13,7 +13,7 @@ from sozai.assistant.answers.values import amount_in, same_unit
 from sozai.assistant.answers.view import View
 from sozai.assistant.documents.document import Span
 from sozai.assistant.documents.words import tokens
-from sozai.assistant.extraction.quantities import Found
+from sozai.assistant.extraction.quantities import Found, find_quantities
 
 _CLAUSE = re.compile(
     r";\s|,\s(?=(?:but|whereas|while|which|so that|because|since|and (?:the|raised|lowered|increased|"
@@ -132,6 +132,7 @@ def _trimmed(cause: str) -> str:
     cause = re.sub(r"^(?:and|but|whereas|while|which|so that|because|since|however|in contrast to [^,]+)\b,?\s*", "",
                    cause.strip(" ,"), flags=re.I)  # fmt: skip
     cause = re.sub(r"(?:\s+(?:and|did|does|do|not|has|have|had|was|were|is|are|also|further))+$", "", cause)
+    cause = re.sub(r"\s+(?:showed|shows|had|has|have|reached|gave|gives|exhibit\w*)(?: the| an?)?$", "", cause)
     empty = re.fullmatch(
         r"(?:it|this|that|which|they|both|these|the|a)?|(?:the |a )?(?:[\w-]+ )?(?:bulk|total)", cause, re.I
     )
@@ -163,6 +164,12 @@ def _before_after(view: View, question: Question, start: int, end: int, verb: in
             first_end = min(old.end, new.start) if old.end <= new.start else old.number_end
             return view.document.text[old.start : first_end].strip(), _text(view, new), _quotient(old, new)
     text = view.document.text
+    for one in wanted:  # a range behind "from" in a clause of change is a change
+        parts = re.fullmatch(r"(\S+(?:\s?[x×]\s?10\^?-?\d+)?)\s+to\s+(.+)", _text(view, one))
+        if parts and one.low is not None and one.high and re.search(r"\bfrom\s+$", text[max(first, one.start - 8) : one.start]):
+            rises = float(f"{one.low:.6g}") == (find_quantities(parts.group(1)) or [one])[0].value
+            factor = one.high / one.low if one.low > 0 else None
+            return parts.group(1), parts.group(2), factor if rises or factor is None else 1 / factor
     for number, old in enumerate(wanted):
         if re.search(r"\bfrom\s+(?:about\s+)?$", text[max(first, old.start - 14) : old.start]):
             for new in wanted[number + 1 :]:

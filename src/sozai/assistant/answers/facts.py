@@ -12,7 +12,7 @@ from sozai.assistant.answers.finding import Fit, Shelf, fit, uncovered
 from sozai.assistant.answers.lexicon import pattern
 from sozai.assistant.answers.question import Question
 from sozai.assistant.answers.values import Value, records_of, value_of
-from sozai.assistant.answers.view import SENTENCE, View
+from sozai.assistant.answers.view import NEAR, SENTENCE, View
 from sozai.assistant.documents.document import Span
 from sozai.assistant.extraction.record import Record
 
@@ -44,7 +44,7 @@ def fact_statements(question: Question, shelf: Shelf) -> tuple[list[Statement], 
     if question.kind == "yes or no":
         return _yes_or_no(question, good), fits
     if question.kind == "who":
-        return _who(good), fits
+        return _who(question, good), fits
     return _quotes(question, good), fits
 
 
@@ -236,11 +236,11 @@ def _denies(view: View, question: Question) -> bool:
     return bool(pattern("negation").search(view.text)) != bool(pattern("negation").search(question.text))
 
 
-def _who(good: Sequence[Fit]) -> list[Statement]:
+def _who(question: Question, good: Sequence[Fit]) -> list[Statement]:
     made: dict[str, Statement] = {}
     for one in good:
         document = one.view.document
-        if document.hash in made:
+        if document.hash in made or any(one.view.cover(term) < NEAR for term in question.terms):
             continue
         authors = document.facts.get("authors") or []
         year = document.facts.get("year")

@@ -11,7 +11,7 @@ from sozai.assistant.answers.effects import Change, changes
 from sozai.assistant.answers.evidence import NOTHING, Citation, Effect, Statement, Strategy, cite
 from sozai.assistant.answers.finding import Shelf, fit
 from sozai.assistant.answers.lexicon import COMMON_NAMES, ELEMENT_NAMES, families, pattern
-from sozai.assistant.answers.names import elements, names_in
+from sozai.assistant.answers.names import Aliases, elements, names_in
 from sozai.assistant.answers.question import Question
 from sozai.assistant.answers.supply import price_of, supply_of
 from sozai.assistant.answers.trends import Trend, trends
@@ -47,11 +47,11 @@ def strategies(question: Question, shelf: Shelf) -> list[Strategy]:
         if view.piece.table is not None or not fit(view, question).fits:
             continue
         for change in changes(view, question):
-            family, agent = _kind_of(change.cause, view, question)
+            family, agent = _kind_of(change.cause, view, question, shelf.aliases)
             if family:
                 groups.setdefault(f"{family}: {agent}", Group(family, agent)).found.append((view, change))
     for trend in trends(question, shelf):
-        family, agent = _family(trend.factor.replace("_", " "), question)
+        family, agent = _family(trend.factor.replace("_", " "), question, shelf.aliases)
         if family not in AGENTS:
             agent = ""
         family = family or f"other: {trend.factor}"
@@ -60,30 +60,33 @@ def strategies(question: Question, shelf: Shelf) -> list[Strategy]:
     return sorted((way for way in made if way is not None), key=lambda way: (-way.score, way.name))
 
 
-def _kind_of(cause: str, view: View, question: Question) -> tuple[str, str]:
+def _kind_of(cause: str, view: View, question: Question, aliases: Aliases) -> tuple[str, str]:
     """Family and agent of what a clause says was done; an unknown one is named by its own words."""
     if not cause:
         return "", ""
-    family, agent = _family(cause, question)
+    family, agent = _family(cause, question, aliases)
     if not family:
-        family, agent = _family(f"{cause}. {view.text}", question)
+        family, agent = _family(f"{cause}. {view.text}", question, aliases)
     if not family:
         words = cause if len(cause) <= 60 else cause[:60].rpartition(" ")[0] + " ..."
         return f"other: {words}", ""
     return family, agent if family in AGENTS else ""
 
 
-def _family(text: str, question: Question) -> tuple[str, str]:
+def _family(text: str, question: Question, aliases: Aliases) -> tuple[str, str]:
+    host = {symbol for name in question.materials for form in aliases.forms(name) for symbol in elements(form)}
+    for one in names_in(text):
+        added = sorted(elements(one.text) - host)
+        if host and added and any(aliases.same(name, one.text) for name in question.materials):
+            return "substitution", added[0]  # a composition of the same family with another element in it
     family = next((name for name, words in families().items() if words.search(text)), "")
-    return family, _agent(text, question)
+    return family, _agent(text, question, host)
 
 
-def _agent(text: str, question: Question) -> str:
+def _agent(text: str, question: Question, host: set[str]) -> str:
     """The element or compound that was added: named after a share, or beside the word for adding."""
-    host = {symbol for name in question.materials for symbol in elements(name)}
-    compounds = [
-        one.text for one in names_in(text) if len(elements(one.text)) >= 2 and one.text not in question.materials
-    ]
+    named = [one.text for one in names_in(text) if len(elements(one.text)) >= 2]
+    compounds = [name for name in named if name not in question.materials]
     small = [name for name in compounds if len(elements(name)) <= 3]
     if small:
         return small[0]

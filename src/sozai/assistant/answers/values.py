@@ -98,9 +98,10 @@ def _nearest(view: View, question: Question, found: Sequence[Found]) -> Found:
     for one in found:
         place = one.start - offset
         distance = min((_gap(place, cue) for cue in cues), default=0.0)
-        for material in named[:1]:
-            between = [other for other in others if material.end <= other.start < place]
-            distance += 60 * len(between) + (0 if material.start < place else 25)
+        if named and others:  # several materials: a value belongs to the last one named before it
+            before = [name for name in (*named, *others) if name.start < place]
+            owner = max(before, key=lambda name: name.start, default=None)
+            distance = 0.3 * distance + (0 if owner in named else 200)
         distance += 20 if one.change == "from" else 0
         scores.append((distance, place, one))
     return min(scores, key=lambda item: item[:2])[2]
@@ -136,7 +137,8 @@ def _state(view: View, chosen: Found) -> str:
     others = [
         one for one in view.quantities if one.unit is not None and (one.start, one.end) != (chosen.start, chosen.end)
     ]
-    near = [one for one in others if one.unit in ("degC", "(kelvin)", "(day)") and 0 <= one.start - chosen.end < 60]
+    units = ("degC", "(kelvin)", "(day)")
+    near = [one for one in others if one.unit in units and 0 <= one.start - chosen.end < 60 and not _making(view, one)]
     return ", ".join(view.document.quote(Span(one.start, one.end)).strip() for one in near[:2])
 
 
