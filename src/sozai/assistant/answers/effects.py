@@ -65,7 +65,7 @@ def _clauses(text: str) -> list[tuple[int, int]]:
 
 
 def _in_clause(view: View, question: Question, clause: str, offset: int, subject: str) -> Change | None:
-    prop = _property_place(clause, question, bool(subject))
+    prop = _property_place(clause, question, bool(subject)) or _unit_place(view, question, clause, offset)
     if prop is None:
         return None
     verb = _verb(clause, prop)
@@ -100,6 +100,17 @@ def _property_place(clause: str, question: Question, pronoun: bool) -> tuple[int
                 return match.span()
     found = re.search(r"\b(?:rais|increas|lower|decreas|reduc|improv)\w+\s+(it)\b", clause, re.I)
     return found.span(1) if found and pronoun else None
+
+
+def _unit_place(view: View, question: Question, clause: str, offset: int) -> tuple[int, int] | None:
+    """Where a clause gives a value whose unit alone tells the property."""
+    if not view.tells_by_unit(question):
+        return None
+    start = view.piece.start + offset
+    for one in view.quantities:
+        if start <= one.start < start + len(clause) and same_unit(one.unit, question.unit):
+            return one.start - start, one.end - start
+    return None
 
 
 def _verb(clause: str, prop: tuple[int, int]) -> tuple[tuple[int, int], int, bool] | None:

@@ -89,6 +89,8 @@ def fit(view: View, question: Question, materials: Sequence[str] | None = None) 
             missing.append(name)
     for term in question.terms:
         covered = view.cover(term)
+        if covered < SENTENCE and term.strong and not term.element and view.tells_by_unit(question):
+            covered = SENTENCE
         score += covered
         if covered == 0 or (term.strong and covered < SENTENCE):
             missing.append(term.word)

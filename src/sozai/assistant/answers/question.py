@@ -21,9 +21,9 @@ _HOW_TO = re.compile(
     re.I,
 )
 _ASKED_UNITS = {
-    r"\btemperature": ("temperature", "degC"), r"\bhow long\b|\b(?:what|which) (?:time|duration)\b": ("time", "hour"),
-    r"\bpressure\b": ("pressure", "megapascal"), r"\bhow (?:thick|large|big|small)\b": ("length", "micrometer"),
-    r"\bvoltage\b": ("voltage", "volt"),
+    r"\b(?:what|which) (?:[\w-]+ ){0,3}temperature|\btemperature (?:was|is|of|for)": ("temperature", "degC"), r"\bhow long\b|\b(?:what|which) (?:time|duration)\b": ("time", "hour"),
+    r"\b(?:what|which) (?:[\w-]+ ){0,3}pressure\b": ("pressure", "megapascal"), r"\bhow (?:thick|large|big|small)\b": ("length", "micrometer"),
+    r"\b(?:what|which) (?:[\w-]+ ){0,3}voltage\b": ("voltage", "volt"),
 }  # fmt: skip
 _COMPARE = re.compile(r"\b(?:which|what) (?:\w+ ){0,3}(?:has|is|shows|conducts|gives|have) (?:the |a )?(?:\w+ )?(?:higher|lower|better|larger|"
                       r"smaller|highest|lowest|more|less|best|harder|stronger)\b|\bcompare\b|\bversus\b|\bvs\b|\bcompared (?:to|with)\b", re.I)  # fmt: skip

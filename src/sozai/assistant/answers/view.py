@@ -15,6 +15,8 @@ from sozai.assistant.documents.library import Entry
 from sozai.assistant.documents.pieces import Piece, column_heads, pieces
 from sozai.assistant.documents.words import tokens
 from sozai.assistant.extraction.quantities import Found, find_quantities
+from sozai.assistant.extraction.schema import built_in
+from sozai.assistant.extraction.units import factor
 
 SENTENCE, NEAR, DOCUMENT = 1.0, 0.6, 0.3
 """How well a word is covered: by the quote (or its table's headings), by what stands around it, by the document."""
@@ -166,6 +168,13 @@ class View:
             return True
         named = re.findall(rf"(\S+)\s+{re.escape(head)}", words)
         return not named or any(word not in unwanted for word in named)
+
+    def tells_by_unit(self, question: Question) -> bool:
+        """Whether a quantity's unit alone tells the property: 4.0 mS/cm is a conductivity."""
+        known = built_in().get(question.schema)
+        if known is None or not known.bare or self.piece.table is not None or len(known.unit) < 3:
+            return False
+        return any(one.unit and one.unit not in ("share", "degC") and factor(one.unit, known.unit) for one in self.quantities)
 
     def _earlier(self, most: int) -> list[str]:
         """The sentences before it in the same section, nearest first."""
