@@ -10,12 +10,7 @@ _BOUNDARY = re.compile(
     re.IGNORECASE,
 )
 _LINK = frozenset(
-    "of is was are were be been being has had have as at to up in the a an about around approximately ca roughly nearly close value values "
-    "reached reaches reach showed shows show shown exhibited exhibits exhibit found observed obtained measured determined estimated calculated "
-    "high low higher lower highest lowest maximum minimum good excellent only than more less ranging ranged range ranges between from "
-    "equal which that it s with by for respectively average and or down reaching increased decreased increases decreases improved enhanced raised "
-    "dropped reduced lies exceeds exceeding exceeded above below over on initial final single corresponding total varied varies recorded reported "
-    "detected located displayed displays can could attained achieved became remained remains got went falls fell rose rises started".split()
+    ["of", "is", "was", "are", "were", "be", "been", "being", "has", "had", "have", "as", "at", "to", "up", "in", "the", "a", "an", "about", "around", "approximately", "ca", "roughly", "nearly", "close", "value", "values", "reached", "reaches", "reach", "showed", "shows", "show", "shown", "exhibited", "exhibits", "exhibit", "found", "observed", "obtained", "measured", "determined", "estimated", "calculated", "high", "low", "higher", "lower", "highest", "lowest", "maximum", "minimum", "good", "excellent", "only", "than", "more", "less", "ranging", "ranged", "range", "ranges", "between", "from", "equal", "which", "that", "it", "s", "with", "by", "for", "respectively", "average", "and", "or", "down", "reaching", "increased", "decreased", "increases", "decreases", "improved", "enhanced", "raised", "dropped", "reduced", "lies", "exceeds", "exceeding", "exceeded", "above", "below", "over", "on", "initial", "final", "single", "corresponding", "total", "varied", "varies", "recorded", "reported", "detected", "located", "displayed", "displays", "can", "could", "attained", "achieved", "became", "remained", "remains", "got", "went", "falls", "fell", "rose", "rises", "started"]
 )
 
 

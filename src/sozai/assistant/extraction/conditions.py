@@ -194,6 +194,8 @@ def is_making(plain: str, start: int, place: int, pieces: Sequence[tuple[int, in
         pass
     if made is None:
         tail = plain[place : place + 40]
+        if re.search(r"\b(?:test|operat|cell|measur|perform)\w*\b", lead):
+            return False
         return re.match(r"[^,.;()]{0,14}\s(?:for\s\d|anneal|sinter|calcin|heat treatment)", tail) is not None
     between = lead[made.end() :]
     if re.match(r"[\s,]*(?:conductivity|cell|cells|sample|LLZO)?\s*$", between):

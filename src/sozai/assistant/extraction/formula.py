@@ -5,15 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-ELEMENTS = (
-    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr Nb Mo Tc "
-    "Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi "
-    "Th U Np Pu"
-).split()
+ELEMENTS = ["H", "He", "Li", "Be", "B", "C", "N", "O", "F", "Ne", "Na", "Mg", "Al", "Si", "P", "S", "Cl", "Ar", "K", "Ca", "Sc", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn", "Ga", "Ge", "As", "Se", "Br", "Kr", "Rb", "Sr", "Y", "Zr", "Nb", "Mo", "Tc", "Ru", "Rh", "Pd", "Ag", "Cd", "In", "Sn", "Sb", "Te", "I", "Xe", "Cs", "Ba", "La", "Ce", "Pr", "Nd", "Pm", "Sm", "Eu", "Gd", "Tb", "Dy", "Ho", "Er", "Tm", "Yb", "Lu", "Hf", "Ta", "W", "Re", "Os", "Ir", "Pt", "Au", "Hg", "Tl", "Pb", "Bi", "Th", "U", "Np", "Pu"]
 _LONGEST = "|".join(sorted([*ELEMENTS, "Ln", "RE", "Me"], key=len, reverse=True))
 _VARIABLE = r"[xyzδd](?![a-z])"
 _AMOUNT = (
-    rf"(?:_?\{{?\s?(?:\((?:\d*\.?\d*\s?[-+/]\s?)?\d*\.?\d*(?:{_VARIABLE})?(?:/\d)?\)|"
+    rf"(?:(?:_?\{{\s?|_)?(?:\((?:\d*\.?\d*\s?[-+/]\s?)?\d*\.?\d*(?:{_VARIABLE})?(?:/\d)?\)|"
     rf"(?:\d+(?:\.\d+)?|\.\d+|{_VARIABLE})?(?:\s?[-+±/]\s?(?:\d*\.?\d*(?:{_VARIABLE})|\d+(?:\.\d+)?(?![A-Za-z\d])))*)(?:\s?\}})?)"
 )
 _ATOM = rf"(?:{_LONGEST}){_AMOUNT}"

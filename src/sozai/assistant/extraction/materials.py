@@ -28,30 +28,15 @@ _LABEL = re.compile(
     r"|(?<![\w-])(?P<code>[A-Z]{1,6}\d?-?\d{1,4}[a-z]?|[A-Z]{2,5}-[A-Z\d]{1,5}(?:-\d+)?)(?![\w/]|\.\d|-\d)"
 )
 _CAPITALS = re.compile(
-    r"(?<![\w-])(?=[A-Za-z\d-]*[A-Z][a-z\d-]?[A-Za-z\d]*[A-Z])[A-Za-z]{0,3}\d{0,2}[A-Z][A-Za-z\d]*(?:[-:][A-Za-z\d]+)*(?:s\b)?(?!\w)"
+    r"(?<![\w-])(?=[A-Za-z\d-]*[A-Z][a-z\d-]?[A-Za-z\d]*[A-Z])[A-Za-z]{0,3}\d{0,2}[A-Z][A-Za-z\d]*(?:[-:][A-Za-z\d]+(?:\.\d+)?)*(?:s\b)?(?!\w|\.\d)"
 )
+_ENDING = re.compile(r"-(?:based|doped|type|like|coated|grafted|supported|modified|containing|functionalized|free|rich|filled)$")
 _JOINT = re.compile(r"\s?(?:-|/|\+|:|–)\s?")
-_GASES = {
-    "H2",
-    "N2",
-    "O2",
-    "Ar",
-    "He",
-    "CO2",
-    "CH4",
-    "H2O",
-    "NH3",
-    "CO",
-    "NO",
-    "NO2",
-    "NOx",
-    "C3H8",
-    "SO2",
-    "H2S",
-    "C3H6",
-    "C2H6",
-    "C4H10",
-}
+_ASIDE_CHEMICALS = set(
+    "H2 N2 O2 Ar He CO2 CH4 H2O NH3 CO NO NO2 NOx C3H8 SO2 H2S C3H6 C2H6 C2H4 C4H10 HCl NaOH KOH NaCl KCl LiCl LiBr CaCl2 MgCl2 MgSO4 "
+    "Na2SO4 H2SO4 HNO3 H3PO4 AlCl3 FeCl3 CuCl CuBr CuSO4 HF HBr NaHCO3 Na2CO3 K2CO3 CHCl3 CH2Cl2 H2O2 KBr NaBH4 LiOH C2H5OH CH3OH NaNO3 AlBr3".split()
+)
+"""Gases, solvents and reagents: values are seldom theirs."""
 _DOPED = re.compile(
     r"(?:-|\s)?(?:co-?|-co-)?(?:doped|substituted|stabili[sz]ed|containing|coated|modified|infiltrated|impregnated|added|reinforced|filled|supported|rich)[\s-]+$"
 )
@@ -115,7 +100,7 @@ class Names:
         self.plain = plain_signs(text)
         self.meanings: dict[str, str] = {}
         self.not_materials = set(_lists()["not_materials"])
-        self.labels: set[str] = set()
+        self._codes: dict[str, bool] = {}
         for definition in find_definitions(self.plain):
             long = text[definition.long_start : definition.long_end]
             if self._material_words(long):
@@ -138,13 +123,13 @@ class Names:
         found = [
             m
             for m in FORMULA.finditer(self.plain, max(0, place - 60), place)
-            if is_formula(m.group()) and m.group() not in _GASES
+            if is_formula(m.group()) and m.group() not in _ASIDE_CHEMICALS
         ]
         return bool(found) and place - found[-1].end() <= 1
 
     def _material_words(self, long: str) -> bool:
         if re.search(
-            r"\b(?:cell|spectroscop|microscop|temperature|analysis|method|voltage|density|transfer|deposition|cells|calorimetry|diffraction|resistance|capacity|ratio|index|weight|boundary|layer|reaction|constant|coefficient|uptake|humidity)\w*$",
+            r"\b(?:polymeri[sz]ation|cell|spectroscop|condensation|microscop|temperature|analysis|method|voltage|density|transfer|deposition|cells|calorimetry|diffraction|resistance|capacity|ratio|index|weight|boundary|layer|reaction|constant|coefficient|uptake|humidity)\w*$",
             long,
         ):
             return False
@@ -173,7 +158,7 @@ class Names:
                 continue  # an ion
             if is_formula(window[match.start() : last]) and window[match.start() : last] not in self.not_materials:
                 bare = re.sub(r"[\s_{}]", "", window[match.start() : last])
-                add(match.start(), last, "gas" if bare in _GASES else "formula")
+                add(match.start(), last, "gas" if bare in _ASIDE_CHEMICALS else "formula")
         for match in _POLYMER.finditer(window, start, end):
             last = self._polymer_end(match, end)
             if last is not None:
@@ -196,14 +181,13 @@ class Names:
                 first = match.start("one") if match["one"] and re.match(r"\w+s\b", match.group()) else match.start()
                 add(first, match.end(), "label")
         for match in _CAPITALS.finditer(window, start, end):
-            word = match.group()
-            if (
-                word not in self.not_materials
-                and word.removesuffix("s") not in self.not_materials
-                and len(word) > 2
-                and read_unit(word, 0) is None
-            ):
-                add(match.start(), match.end(), "abbreviation")
+            word = _ENDING.sub("", match.group())
+            parts = [part.removesuffix("s") for part in re.split(r"[-:]", word)]
+            named = not any(part in self.not_materials for part in (*parts, *re.split(r"[-:]", word), word))
+            roman = all(re.fullmatch(r"[IVX]+", part) for part in parts)
+            strange = word.startswith(("ASR", "Cell", "pH", "IEC")) or len(word) < 3 or read_unit(word, 0) is not None
+            if named and not roman and not strange and self._trusted(word):
+                add(match.start(), match.start() + len(word), "abbreviation")
         for match in _pattern("generic").finditer(window, start, end):
             if re.search(
                 r"\b(?:the|this|these|our|such|its|both|all|resulting|obtained|prepared|same|present|synthesized)\s(?:[\w-]+\s){0,3}$",
@@ -216,6 +200,15 @@ class Names:
         ):
             add(start + match.start(), start + match.end(), "generic")
         return self._with_modifiers(self._joined(_without_overlaps(found)), start)
+
+    def _trusted(self, word: str) -> bool:
+        """Whether letters in capitals that no list knows are used as a material's name somewhere in the document."""
+        bare = word.removesuffix("s")
+        if bare not in self._codes:
+            nouns = r"(?:membrane|film|polymer|copolymer|composite|blend|ceramic|electrolyte|pellet|sample|glass|fib|network|hydrogel|foam|resin|elastomer|alloy|cathode|anode|electrode|powder|nano|matrix|layer|coating)"
+            named = re.search(rf"(?<![\w-]){re.escape(bare)}s?(?:\s(?:and|or|/)\s[\w-]+)?[\s-](?:[a-z]+\s)?{nouns}", self.plain)
+            self._codes[bare] = bool(named) or (re.search(r"\d", bare) is not None and "-" in bare)
+        return self._codes[bare]
 
     def _polymer_end(self, match: re.Match[str], end: int) -> int | None:
         last = match.end()

@@ -14,7 +14,7 @@ from sozai.assistant.extraction.materials import Mention, Names
 from sozai.assistant.extraction.quantities import Found, find_quantities
 from sozai.assistant.extraction.record import Quantity, Record
 from sozai.assistant.extraction.schema import Property
-from sozai.assistant.extraction.subjects import Choice, choose
+from sozai.assistant.extraction.subjects import Choice, choose, is_aside
 from sozai.assistant.extraction.values import Value, find_values
 
 _CITED = re.compile(
@@ -23,6 +23,10 @@ _CITED = re.compile(
 _METHODS = re.compile(r"\b(?:electrochemical impedance spectroscopy|impedance spectroscopy|EIS|ac impedance|AC impedance|dc polari[sz]ation|DC polari[sz]ation|four[- ]probe|van der Pauw|DSC|differential scanning calorimetry|DMA|dynamic mechanical analysis|TGA|thermogravimetric analysis|GPC|size exclusion chromatography|nanoindentation|Hall effect|UV-vis|DFT|density functional theory|molecular dynamics|NMR|cyclic voltammetry)\b")  # fmt: skip
 _BACK = 3
 """Sentences that a pronoun may reach back."""
+_FADE = 0.6
+"""How much of a material's weight is left a sentence later."""
+_CLEAR = 0.6
+"""The second most spoken of must have less than this part of the first's weight."""
 
 
 @dataclass
@@ -30,18 +34,30 @@ class Context:
     """What earlier sentences leave for later ones.
 
     Attributes:
-        focus: material spoken of, and the number of the sentence that named it.
-        rivals: other materials of that sentence.
+        weights: how much each material has been spoken of, lately more than long ago; by meaning.
+        last: mention and sentence that named a material last, by meaning.
         variable: formula with open variables seen last.
         values: last stated values of variables.
         conditions: of the last value, for "at this temperature".
     """
 
-    focus: tuple[Mention, int] | None = None
-    rivals: tuple[str, ...] = ()
+    weights: dict[str, float] = field(default_factory=dict)
+    last: dict[str, tuple[Mention, int]] = field(default_factory=dict)
     variable: Mention | None = None
     values: dict[str, float] = field(default_factory=dict)
     conditions: dict[str, Quantity] = field(default_factory=dict)
+
+
+    def spoken_of(self, number: int) -> tuple[Mention | None, str]:
+        """The material most spoken of lately, for a sentence that names none, and why that may be wrong."""
+        near = {key: weight for key, weight in self.weights.items() if number - self.last[key][1] <= _BACK}
+        if not near:
+            return None, ""
+        ranked = sorted(near, key=lambda key: -near[key])
+        mention, _ = self.last[ranked[0]]
+        if len(ranked) > 1 and near[ranked[1]] > _CLEAR * near[ranked[0]]:
+            return mention, "the sentence names no material; the text before names several"
+        return mention, ""
 
 
 def records_of(
@@ -95,11 +111,9 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
     if choice is not None:
         mention, doubt = _meant(choice, number, mentions, context)
         doubts += [reason for reason in (choice.doubt, doubt) if reason]
-    elif context.focus is not None and number - context.focus[1] <= _BACK:
-        mention = context.focus[0]
-        if context.rivals or number - context.focus[1] > 1:
-            doubts.append("the sentence names no material; taken from the text before, which names several" if context.rivals
-                          else "the sentence names no material; taken from further back")  # fmt: skip
+    else:
+        mention, doubt = context.spoken_of(number)
+        doubts += [doubt] if doubt else []
     if mention is None:
         doubts.append("no material is named near it")
     else:
@@ -156,10 +170,7 @@ def _meant(choice: Choice, number: int, mentions: Sequence[Mention], context: Co
         return before[0] if len(distinct) > 1 else before[-1], "" if len(
             distinct
         ) == 1 else f"'{mention.text}' may mean one of several materials"
-    if context.focus is not None and number - context.focus[1] <= _BACK:
-        doubt = f"'{mention.text}' may mean one of several materials" if context.rivals else ""
-        return context.focus[0], doubt
-    return None, ""
+    return context.spoken_of(number)
 
 
 def _learn_variables(
@@ -221,11 +232,17 @@ def _variable_of(one: Found, found: Sequence[Found], plain: str, start: int) -> 
 
 def _remember(number: int, mentions: Sequence[Mention], plain: str, start: int, context: Context) -> None:
     named = [mention for mention in mentions if mention.kind in ("formula", "name", "abbreviation", "label")]
-    if not named:
-        return
-    context.focus = (named[0], number)
-    same = {named[0].text, named[0].meaning}
-    context.rivals = tuple(sorted({m.text for m in named if m.text not in same and m.meaning not in same}))
+    for key in context.weights:
+        context.weights[key] *= _FADE
+    for place, mention in enumerate(named):
+        key = _key(mention.meaning)
+        weight = 0.3 if is_aside(plain, start, mention) else 2.0 if place == 0 else 1.0
+        context.weights[key] = context.weights.get(key, 0.0) + weight
+        context.last[key] = (mention, number)
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[\s_{}-]", "", name).lower().removesuffix("s")
 
 
 def with_doubt(record: Record, doubt: str) -> Record:

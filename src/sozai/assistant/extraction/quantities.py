@@ -36,7 +36,7 @@ _CHANGE = re.compile(
     re.IGNORECASE,
 )
 _SPREAD = re.compile(
-    r"\b(?:rang|vari|vary|between|span|lies|lay|from\s+\S+\s+to|interval)\w*\b[^.;,]{0,40}$", re.IGNORECASE
+    r"\b(?:rang|vari|vary|between|span|lies|lay|interval)\w*\b[^.;,]{0,40}$", re.IGNORECASE
 )
 
 
@@ -129,7 +129,7 @@ def _atom(text: str, plain: str, match: re.Match[str]) -> Found | None:
         unit = None  # a charging rate rather than a temperature
     elif unit is None:
         following = plain[last : last + 1]
-        if following.isalpha() or following in "_^{'" and following or plain[last : last + 2] == "-(":
+        if following.isalpha() or (following in "_^{'" and following) or plain[last : last + 2] == "-(":
             return None  # a part of a word such as 3D
         if following == "-" and plain[last + 1 : last + 2].isalpha():
             return None

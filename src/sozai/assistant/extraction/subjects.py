@@ -99,7 +99,10 @@ def choose(value: Found, cue: tuple[int, int] | None, rank: tuple[int, int] | No
             break
     home = clause_of(pieces, value.start)
     eligible = [mention for mention in before_it if not _COMPARED.search(plain[start : mention.start])]
-    if cue is not None and cue[1] <= value.start:
+    fresh = cue is not None and home != clause_of(pieces, cue[0]) and any(
+        clause_of(pieces, mention.start) == home and mention.kind != "generic" for mention in eligible
+    )
+    if cue is not None and cue[1] <= value.start and not fresh:
         named = [
             mention for mention in eligible if mention.start >= cue[1] and _OF.fullmatch(plain[cue[1] : mention.start])
         ]
@@ -118,7 +121,7 @@ def choose(value: Found, cue: tuple[int, int] | None, rank: tuple[int, int] | No
             for m in here
             if m.start >= pick.end
             and re.fullmatch(
-                r"\s(?:of|based on|with|containing|from|composed of|made of|made from|and|/|,)\s(?:the\s|a\s)?",
+                r"\s(?:of|based on|with|using|equipped with|assembled with|employing|having|containing|from|composed of|made of|made from|and|/|,)\s(?:the\s|a\s)?",
                 plain[pick.end : m.start],
             )
         ]
@@ -126,13 +129,7 @@ def choose(value: Found, cue: tuple[int, int] | None, rank: tuple[int, int] | No
             pick = named_after[0]
         if pick.kind == "generic" and labels and not re.match(r"(?:it|its|they|their)$", pick.text, re.I):
             pick = labels[-1] if plain[labels[-1].end : pick.start].strip(" ()") in ("", "-", "/") else pick
-        several = {
-            m.text
-            for m in labels
-            if m is not pick and m.text != pick.text and m.meaning != pick.meaning and pick.meaning != m.text
-        }
-        apart = "" if len(several) < 2 or pick is main[0] else "several materials stand before the value"
-        return Choice(pick, "clause", apart)
+        return Choice(pick, "clause")
     if cue is not None and home != clause_of(pieces, cue[0]):
         named = [mention for mention in eligible if mention.start >= cue[1]]
         if len({mention.text for mention in named}) == 1:
@@ -166,6 +163,12 @@ def choose(value: Found, cue: tuple[int, int] | None, rank: tuple[int, int] | No
         )
         return Choice(after[0], "behind", doubt)
     return None
+
+
+def is_aside(plain: str, start: int, mention: Mention) -> bool:
+    """Whether a material is named in passing: "using A", "with A", "compared with A"."""
+    lead = plain[max(start, mention.start - 60) : mention.start]
+    return _ASIDE.search(lead) is not None or _COMPARED.search(lead) is not None
 
 
 def _narrowed(mention: Mention, eligible: Sequence[Mention], plain: str) -> Mention:

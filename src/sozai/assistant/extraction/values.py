@@ -67,7 +67,7 @@ def find_values(plain: str, start: int, end: int, found: Sequence[Found], mentio
     out: list[Value] = []
     for number, one in enumerate(found):
         lead, tail = plain[max(start, one.start - 40) : one.start], plain[one.end : min(end, one.end + 40)]
-        if _NO_VALUE.search(lead) and one.change == "" or _CHANGE_AFTER.match(tail):
+        if (_NO_VALUE.search(lead) and one.change == "") or _CHANGE_AFTER.match(tail):
             continue
         best = _best(plain, start, one, cues, mentions, found)
         if best is None:
