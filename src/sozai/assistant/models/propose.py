@@ -171,7 +171,8 @@ def propose(
     reader = read or _reader(schema)
     rule = "\n\n".join(part for part in (system.strip(), RULE if "<<<DATA " in task else "") if part)
     start = [*([Message("system", rule)] if rule else []), Message("user", task)]
-    begun, done, stopped = time.monotonic(), [], f"{rounds} rounds were asked"
+    begun, stopped = time.monotonic(), f"{rounds} rounds were asked"
+    done: list[Round[T]] = []
     messages, warmth = start, temperature
     for number in range(rounds):
         if number and minutes is not None and time.monotonic() - begun > minutes * 60:

@@ -95,7 +95,7 @@ def _values(body: str, max_depth: int, notices: list[str]) -> tuple[list[Any], s
     if not blocks:
         found, problem = _in_prose(body, max_depth, notices)
     values = [value for value in found if isinstance(value, dict | list)]
-    if values and (blocks or not (body[:1] in "{[" and body[-1:] in "}]")):
+    if values and (blocks or len(values) > 1 or not (body[:1] in "{[" and body[-1:] in "}]")):
         notices.append("words around the JSON were passed over")
     return values, problem
 
@@ -144,7 +144,8 @@ def _in_prose(body: str, max_depth: int, notices: list[str]) -> tuple[list[Any],
 
     A broken one ends the search: its parts are no answer.
     """
-    place, found = 0, []
+    place = 0
+    found: list[Any] = []
     for _ in range(_TRIES):
         opening = _OPENING.search(body, place)
         if opening is None:
