@@ -344,7 +344,8 @@ def _render(result: dict[str, Any], judged: Sequence[Judged], folder: Path | Non
     if result.get("transcript"):
         rounds = result["transcript"]["rounds"]
         console.print(
-            f"{len(rounds)} rounds with {escape(result['transcript']['model'])}: {escape(result['transcript']['stopped'])}"
+            f"{len(rounds)} rounds with {escape(result['transcript']['model'])}: "
+            f"{escape(result['transcript']['stopped'])}"
         )
     console.print(f"[bold]{escape(result['verdict'])}[/bold]")
     if folder is not None:

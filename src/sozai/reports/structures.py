@@ -74,7 +74,8 @@ def _structure(item: Mapping[str, Any], structure: Structure | None, place: int)
         cell = drawn_cell(structure, max_sites=MOST_ATOMS)
         a, b, c, alpha, beta, gamma = cell.structure.lattice.parameters
         told = (
-            f"{cell.symbol or 'no symmetry found'} ({cell.number or '-'}), a, b, c = {a:.3f}, {b:.3f}, {c:.3f} angstrom; "
+            f"{cell.symbol or 'no symmetry found'} ({cell.number or '-'}), "
+            f"a, b, c = {a:.3f}, {b:.3f}, {c:.3f} angstrom; "
             f"{alpha:.1f}, {beta:.1f}, {gamma:.1f} degrees; {cell.structure.density:.3f} g/cm3"
         )
         parts.append(picture(scene_svg(scene(cell), item["formula"] or item["name"], prefix=f"s{place}"), told))
@@ -119,8 +120,8 @@ def _facts(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _transcript(transcript: Mapping[str, Any]) -> Section:
     parts = []
     for number, one in enumerate(transcript.get("rounds") or [], start=1):
-        verdicts = table(["", "rule", "what was found"],
-                         [[_WORDS[v["passed"]], v["rule"], v["message"]] for v in one.get("verdicts") or []])  # fmt: skip
+        rows = [[_WORDS[v["passed"]], v["rule"], v["message"]] for v in one.get("verdicts") or []]
+        verdicts = table(["", "rule", "what was found"], rows)
         reply = one.get("reply") or {}
         body = join(
             heading("Asked"), Markup("<pre>{}</pre>").format(one.get("asked", "")),

@@ -88,7 +88,7 @@ def _units(
             unit = {s: float(n or 1) for s, n in _PART.findall(structural.text)} if "(" not in structural.text else {}
             as_cell = not unit or not set(unit) <= set(SYMBOLS) or abs(sum(unit.values()) * units / total - 1) < 0.02
         if abs(total / (whole * units) - 1) > 0.03 and not as_cell:
-            told = f"Z = {units:g} formula units of {_spell(formula)} are {whole * units:g} atoms, but the cell has {total:g}."
+            told = f"Z = {units:g} times {_spell(formula)} is {whole * units:g} atoms, but the cell has {total:g}."
             report("formula-units", "error", stated.line, "_cell_formula_units_Z", told,
                    f"Z would be {total / whole:.3g}.", stated=units, found=total / whole)  # fmt: skip
     return units

@@ -59,7 +59,7 @@ def audit_numbers(block: Block, report: Report) -> None:
                     told_ = f"'{value.text}' has an uncertainty of zero."
                     report("zero-uncertainty", "note", value.line, block.tags[tag][0], told_, "Leave it out.")
                 elif tag in (*LENGTHS, *ANGLES) and parsed[1] > 0.05 * abs(parsed[0]):
-                    told_ = f"'{value.text}' has an uncertainty of {parsed[1]:g}, {parsed[1] / abs(parsed[0] or 1):.0%} of it."
+                    told_ = f"'{value.text}' has an uncertainty of {parsed[1]:g}."
                     mend = "The bracket holds the uncertainty of the last digits: 8.804(2)."
                     report("large-uncertainty", "warning", value.line, block.tags[tag][0], told_, mend)
 
@@ -114,7 +114,7 @@ def audit_cell(block: Block, report: Report) -> tuple[np.ndarray, dict[str, int]
             good = False
             told = f"A cell angle of {number:g} degrees."
             report("cell-value", "error", value.line, tag, told, "Mend it.", value=number)
-        elif place >= 3 and not 20 <= number <= 160:
+        elif place >= 3 and not 8 <= number <= 172:
             told = f"A cell angle of {number:g} degrees is outside reason."
             if number < np.pi:
                 told += " It may be in radians."

@@ -23,6 +23,7 @@ FINE = 0.005
 COORDINATE_LIMIT = 2.5
 """Farthest a fractional coordinate may be from the middle of the cell, in cells."""
 _SYMBOL = re.compile(r"([A-Z][a-z]?)(\d*\.?\d*[+-]\d*)?\d*$")
+MULTIPLICITY = ("_atom_site_site_symmetry_multiplicity", "_atom_site_symmetry_multiplicity")
 _ISOTOPES = {"D": "H", "T": "H"}
 
 
@@ -31,6 +32,7 @@ class Site:
     """One row of the atom loop.
 
     Attributes:
+        row: its number, from 0.
         label, element: the element is "" when it could not be told.
         charge: of the type symbol or of the atom type; ``None`` when none is stated.
         point: fractional coordinates.
@@ -42,6 +44,7 @@ class Site:
         images: (multiplicity, 3) in [0, 1).
     """
 
+    row: int
     label: str
     element: str
     charge: float | None
@@ -99,7 +102,21 @@ def read_sites(block: Block, report: Report) -> list[Site] | None:
         point = np.array([float(number or 0.0) for number in numbers])
         given = block.column("_atom_site_site_symmetry_multiplicity", "_atom_site_symmetry_multiplicity")
         stated = number_of(given[place]) if place < len(given) else None
-        sites.append(Site(label, element, charge, point, occupancy, line, group, stated and int(stated)))
+        given = block.column(*MULTIPLICITY)
+        stated = number_of(given[place]) if place < len(given) else None
+        sites.append(
+            Site(
+                place,
+                label,
+                element,
+                charge,
+                point,
+                occupancy,
+                line,
+                group,
+                int(stated) if stated is not None else None,
+            )
+        )
     return sites if good else None
 
 
@@ -108,7 +125,8 @@ def _labels(labels: list[Value], report: Report) -> None:
     for label in labels:
         if label.text in first:
             told = f"Two atoms have this label, the first in line {first[label.text]}."
-            report("duplicate-label", "warning", label.line, label.text, told, "Give each its own.")
+            bare = label.text in SYMBOLS  # programs that name all atoms by their element do not mean to tell them apart
+            report("duplicate-label", "note" if bare else "warning", label.line, label.text, told, "Give each its own.")
         first.setdefault(label.text, label.line)
 
 
@@ -188,7 +206,7 @@ def place_sites(sites: list[Site], matrix: np.ndarray, symmetry: Symmetry, repor
         if near.any() and site.occupancy * (same.sum() + near.sum()) / max(1, same.sum()) > FULL:
             worst = float(far[near].max())
             number = int((same.sum() + near.sum()) / max(1, same.sum()))
-            told = f"It lies {worst / 2:.2f} angstrom or so off a special position: {number} images are {worst:.2f} angstrom apart."
+            told = f"{number} images of it are {worst:.2f} angstrom apart: it lies off a special position."
             mend = "Put it on the special position, or lower the occupancy of a split atom."
             report("off-special-position", "error" if worst > 0.15 else "warning", site.line, site.label, told, mend,
                    apart=worst, images=number)  # fmt: skip
@@ -212,22 +230,30 @@ def unique_images(images: np.ndarray, metric: np.ndarray, radius: float) -> np.n
 
 def audit_multiplicities(block: Block, sites: list[Site], symmetry: Symmetry, report: Report) -> None:
     """Stated multiplicities and Wyckoff letters against the coordinates."""
-    by_label = {site.label: site for site in sites}
-    labels = block.column("_atom_site_label")
-    stated = block.column("_atom_site_site_symmetry_multiplicity", "_atom_site_symmetry_multiplicity")
-    for label, value in zip(labels, stated, strict=False):
-        number, site = number_of(value), by_label.get(label.text)
-        if number is None or site is None:
-            continue
-        if int(number) != site.multiplicity:
-            told = f"The multiplicity stated is {number:g}, but the operators make {site.multiplicity} atoms of it."
-            report("multiplicity", "error", value.line, site.label, told, "Mend the multiplicity or the coordinates.",
-                   stated=number, found=site.multiplicity)  # fmt: skip
+    stated = block.column(*MULTIPLICITY)
+    orders = block.column("_atom_site_site_symmetry_order")
+    size = len(symmetry.rotations)
+    counted = [(site, number_of(stated[site.row])) for site in sites if site.row < len(stated)]
+    wrong = [(site, number) for site, number in counted if number is not None and int(number) != site.multiplicity]
+    if wrong and all(number is not None and round(number * site.multiplicity) == size for site, number in counted):
+        told = "The multiplicities are the orders of the site symmetries."
+        report("multiplicity-is-order", "note", stated[0].line, "multiplicity", told,
+               "They belong under _atom_site_site_symmetry_order.")  # fmt: skip
+        wrong = []
+    for site, number in wrong:
+        told = f"The multiplicity stated is {number:g}, but the operators make {site.multiplicity} atoms of it."
+        report("multiplicity", "error", stated[site.row].line, site.label, told,
+               "Mend the multiplicity or the coordinates.", stated=number or 0.0, found=site.multiplicity)  # fmt: skip
+    for site in sites:
+        order = number_of(orders[site.row]) if site.row < len(orders) else None
+        if order is not None and round(order * site.multiplicity) != size:
+            told = f"The site symmetry stated is of order {order:g}, but it is of order {size / site.multiplicity:g}."
+            report("multiplicity", "error", orders[site.row].line, site.label, told, "Mend it or the coordinates.",
+                   stated=order, found=size / site.multiplicity)  # fmt: skip
     letters = block.column("_atom_site_wyckoff_symbol", "_atom_site_wyckoff_letter", "_atom_site_symmetry_wyckoff")
-    for label, value in zip(labels, letters, strict=False):
-        site = by_label.get(label.text)
-        if site is not None and not value.unknown and symmetry.number:
-            _letter(value, site, symmetry, report)
+    for site in sites:
+        if site.row < len(letters) and not letters[site.row].unknown and symmetry.number:
+            _letter(letters[site.row], site, symmetry, report)
 
 
 def _letter(value: Value, site: Site, symmetry: Symmetry, report: Report) -> None:

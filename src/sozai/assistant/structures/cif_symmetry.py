@@ -203,7 +203,7 @@ def _compare(
             report("hall-symbol", "warning", hall.line, "Hall symbol", told, "Mend it or leave it out.")
         else:
             if meant != listed:
-                told = f"the Hall symbol '{hall.text}' has {len(meant)} operators, and they are not the {len(listed)} listed."
+                told = f"the {len(meant)} operators of the Hall symbol '{hall.text}' are not the {len(listed)} listed."
                 report("hall-symbol", "error", hall.line, "Hall symbol", told, "Mend the symbol or the operators.")
     if stated is None or symmetry.number is None:
         return

@@ -1,6 +1,6 @@
 """CIF 1.1 read as it stands: every item and value with its line, every breach of the syntax as a finding.
 
-Readers made to get a structure out of a file stop at the first breach or mend it silently; an audit must go on and tell.
+Readers made to get a structure stop at the first breach or mend it silently; an audit must go on and tell.
 Syntax: Hall, Allen and Brown, Acta Cryst. A47, 655 (1991); https://www.iucr.org/resources/cif/spec/version1.1
 """
 

@@ -1,7 +1,7 @@
 """What a language model proposed for a structure, read and judged by code.
 
 A model may write rules, of which code builds the structure, or a CIF. Neither is believed: rules must be possible, must
-keep what the person stated and must give a structure; a CIF must pass the audit; every structure is judged by the rules.
+keep what the person stated and give a structure; a CIF must pass the audit; every structure is judged by the rules.
 """
 
 from __future__ import annotations
@@ -29,26 +29,14 @@ if TYPE_CHECKING:
     from sozai.assistant.structures.build import Built
 
 SYSTEM = (
-    "You are a crystallographer. You state what a crystal structure must obey as a JSON object with some of these keys: "
-    "formula (text), space_group (number or symbol), sites (list such as \"Na 6b\"; one entry for each independent "
-    "site; Wyckoff letters of the standard setting), polyhedra (list such as {\"Zr-O\": 6, \"range\": [1.9, 2.35]}), "
+    "You are a crystallographer. You state what a crystal structure must obey, as a JSON object with some of these "
+    "keys: formula (text), space_group (number or symbol), sites (list such as \"Na 6b\"; one entry for each "
+    "independent site; Wyckoff letters of the standard setting), polyhedra (list such as {\"Zr-O\": 6, \"range\": [1.9, 2.35]}), "
     "connect (list such as {\"Zr-P\": \"corner\", \"count\": 6}; ways are corner, edge, face, none), oxidation "
     "(charges by element), density ([low, high] in g/cm3), distances ({\"O-O\": [2.3, null]}), cell ({\"a\": [8.6, "
     "9.0]}). Code builds the structure of it: state no coordinates. Multiplicities must give the formula. Only if you "
     "are asked for it, write a whole CIF instead. Answer with the JSON object (or the CIF) alone."
 )  # fmt: skip
-_SCHEMA_TYPES: dict[str, Any] = {
-    "formula": {"type": "string"},
-    "space_group": {"type": ["string", "integer"]},
-    "sites": {"type": "array"},
-    "polyhedra": {"type": "array"},
-    "connect": {"type": "array"},
-    "oxidation": {"type": "object"},
-    "density": {"type": "array"},
-    "distances": {"type": "object"},
-    "bond_valence": {"type": "number"},
-    "cell": {"type": "object"},
-}
 Builder = Callable[[StructureRules], "list[Built]"]
 
 
@@ -204,9 +192,9 @@ def _kept(person: StructureRules, model: StructureRules) -> list[Verdict]:
             continue
         if key == "formula" and reduced(parse_formula(stated[key])) == reduced(parse_formula(given[key])):
             continue
-        if isinstance(stated[key], list) and key != "density" and all(item in given[key] for item in stated[key]):
-            if key != "sites" or len(stated[key]) == len(given[key]) or _more_elements(person, model):
-                continue
+        whole = isinstance(stated[key], list) and key != "density" and all(item in given[key] for item in stated[key])
+        if whole and (key != "sites" or len(stated[key]) == len(given[key]) or _more_elements(person, model)):
+            continue
         if isinstance(stated[key], dict) and all(given[key].get(k, v) == v for k, v in stated[key].items()):
             continue
         told = f"{key} was stated as {stated[key]}; the answer has {given[key]}."

@@ -187,7 +187,8 @@ def mark(item: Judged) -> str:
     lines = []
     if item.failed:
         lines.append(
-            f"# sozai: FAILED {len(item.failed)} of {max(len(item.verdicts), len(item.failed))} checks; do not use it as it is"
+            f"# sozai: FAILED {len(item.failed)} of {max(len(item.verdicts), len(item.failed))} checks; "
+            "do not use it as it is"
         )
         lines += [f"#   {name}: {by_rule[name].message}" if name in by_rule else f"#   {name}" for name in item.failed]
     else:
@@ -212,7 +213,7 @@ def propose_run(
 ) -> tuple[list[Judged], dict[str, Any]]:
     """Let a model propose; keep the transcript and every answer with its verdicts.
 
-    While the model is asked, structures are built without relaxation; the rules that passed are built again and relaxed.
+    While the model is asked, structures are built without relaxation; rules that passed are built again and relaxed.
 
     Returns:
         the best structure (marked failed when it is), and the transcript.

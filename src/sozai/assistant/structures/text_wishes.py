@@ -6,67 +6,78 @@ By code alone. Words that no rule understands are listed, not dropped.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Any
 
+from sozai.assistant.structures.families import FAMILIES, Family
 from sozai.errors import UserError
 from sozai.knowledge.crystals.element_names import ANIONS, OXO_ANIONS, symbols_for_names
+from sozai.knowledge.crystals.structure.reading import ELEMENT, NUMBER, TAKEN, is_formula
 from sozai.knowledge.crystals.structure.space_groups import named, symbol_of
-from sozai.knowledge.crystals.structure.words import ELEMENT, NUMBER, TAKEN, is_formula
 from sozai.knowledge.crystals.wish import SYMBOLS, TARGETS, CrystalWish, parse_formula
 from sozai.materials.wyckoff import CRYSTAL_SYSTEMS
 
-
-@dataclass(frozen=True)
-class Family:
-    """A family of structures.
-
-    Attributes:
-        groups: its commonest space groups, the aristotype first.
-        ratios: numbers of atoms of cations and then of the anion, e.g. ``(1, 1, 3)``; () when they vary.
-        elements: that the family always has.
-    """
-
-    groups: tuple[int, ...]
-    ratios: tuple[int, ...] = ()
-    elements: tuple[str, ...] = ()
-
-
-FAMILIES: Mapping[str, Family] = {
-    "double perovskite": Family((225, 14, 87), (2, 1, 1, 6)),
-    "antiperovskite": Family((221, 62)),
-    "perovskite": Family((221, 62, 140, 167, 99), (1, 1, 3)),
-    "inverse spinel": Family((227, 74), (1, 2, 4)),
-    "spinel": Family((227, 141, 74), (1, 2, 4)),
-    "garnet": Family((230, 142, 220)),
-    "olivine": Family((62,)),
-    "nasicon": Family((167, 15, 148), elements=("P", "O")),
-    "argyrodite": Family((216, 33)),
-    "rock salt": Family((225,), (1, 1)),
-    "rocksalt": Family((225,), (1, 1)),
-    "zinc blende": Family((216,), (1, 1)),
-    "zincblende": Family((216,), (1, 1)),
-    "wurtzite": Family((186,), (1, 1)),
-    "fluorite": Family((225,), (1, 2)),
-    "antifluorite": Family((225,), (2, 1)),
-    "rutile": Family((136,), (1, 2)),
-    "corundum": Family((167,), (2, 3)),
-    "ilmenite": Family((148,), (1, 1, 3)),
-    "delafossite": Family((166, 194), (1, 1, 2)),
-    "pyrochlore": Family((227,), (2, 2, 7)),
-    "scheelite": Family((88,), (1, 1, 4)),
-    "half-heusler": Family((216,)),
-    "heusler": Family((225,)),
-    "chalcopyrite": Family((122,), (1, 1, 2)),
-    "layered": Family((166, 12, 194, 164, 187, 63)),
-}
-"""Families by name; the numbers are those of International Tables, the groups those of the mineral and its distortions."""
 _LAYERED_OXIDES = (1, 1, 2)
 _STABLE = {"stable": 0.0, "thermodynamically stable": 0.0, "metastable": 0.05}
 _FILLER = frozenset(
-    ["a", "an", "the", "with", "of", "and", "is", "are", "be", "in", "for", "that", "has", "have", "having", "some", "any", "new", "novel", "material", "materials", "compound", "compounds", "crystal", "crystals", "structure", "structures", "structured", "type", "phase", "made", "please", "give", "find", "generate", "me", "i", "want", "need", "like", "similar", "to", "based", "on", "containing", "contains", "which", "about", "around", "ordered", "inorganic", "solid", "candidates", "candidate"]
+    [
+        "a",
+        "an",
+        "the",
+        "with",
+        "of",
+        "and",
+        "is",
+        "are",
+        "be",
+        "in",
+        "for",
+        "that",
+        "has",
+        "have",
+        "having",
+        "some",
+        "any",
+        "new",
+        "novel",
+        "material",
+        "materials",
+        "compound",
+        "compounds",
+        "crystal",
+        "crystals",
+        "structure",
+        "structures",
+        "structured",
+        "type",
+        "phase",
+        "made",
+        "please",
+        "give",
+        "find",
+        "generate",
+        "me",
+        "i",
+        "want",
+        "need",
+        "like",
+        "similar",
+        "to",
+        "based",
+        "on",
+        "containing",
+        "contains",
+        "which",
+        "about",
+        "around",
+        "ordered",
+        "inorganic",
+        "solid",
+        "candidates",
+        "candidate",
+    ]
 )
 
 
@@ -176,10 +187,10 @@ def _take_targets(found: TextWish, take: Callable[..., None]) -> None:
         found.conditions[key] = value
         found.reasons.append(f"'{words.strip()}': {key.replace('_', ' ')} {value}")
 
-    take(r"(?i)(?:at most|up to|no more than|fewer than|under)\s*(\d+)\s*atoms(?: (?:in|per) (?:the )?(?:primitive |unit )?cell)?",
-         lambda m: atoms("max_atoms", int(m[1]), m[0]))  # fmt: skip
-    take(r"(?i)at least\s*(\d+)\s*atoms(?: (?:in|per) (?:the )?(?:primitive |unit )?cell)?",
-         lambda m: atoms("min_atoms", int(m[1]), m[0]))  # fmt: skip
+    cell = r"\s*(\d+)\s*atoms(?: (?:in|per) (?:the )?(?:primitive |unit )?cell)?"
+    take(rf"(?i)(?:at most|up to|no more than){cell}", lambda m: atoms("max_atoms", int(m[1]), m[0]))
+    take(rf"(?i)(?:fewer than|under|below){cell}", lambda m: atoms("max_atoms", int(m[1]) - 1, m[0]))
+    take(rf"(?i)at least{cell}", lambda m: atoms("min_atoms", int(m[1]), m[0]))
 
 
 def _take_forbidden(found: TextWish, take: Callable[..., None]) -> None:
@@ -258,6 +269,10 @@ def _take_elements(found: TextWish, take: Callable[..., None]) -> tuple[list[str
     def add(symbols: list[str]) -> None:
         elements.extend(symbol for symbol in symbols if symbol not in elements)
 
+    def several(match: re.Match[str], whole: bool) -> None:
+        add(re.findall(ELEMENT, match[1]))
+        exact.append(whole)
+
     def compound(match: re.Match[str]) -> None:
         cations = re.findall(ELEMENT, match[1] or "")
         add(cations)
@@ -270,11 +285,11 @@ def _take_elements(found: TextWish, take: Callable[..., None]) -> tuple[list[str
 
     take(r"(?<![\w-])[A-Z][A-Za-z0-9()]*\d[A-Za-z0-9()]*(?![\w-])|(?<![\w-])(?:[A-Z][a-z]?){2,}(?![\w-])", formula)
     take(rf"(?<![\w-])({ELEMENT}(?:-(?:{ELEMENT}))+)(?![\w-])(?:\s+(?:system|chemical system))?",
-         lambda m: (add(re.findall(ELEMENT, m[1])), exact.append(True)))  # fmt: skip
+         lambda m: several(m, True))  # fmt: skip
     one = rf"(?i:(?:oxy|thio|hydroxy)?(?:{anion})s?)"
     take(rf"(?<![\w-])((?:{ELEMENT}(?:\s+|\s*-\s*|\s*,\s*|\s+and\s+))*)({one}(?:\s+{one})*)(?![\w-])", compound)
     take(rf"(?<![\w-])({ELEMENT})(?:[- ](?i:containing|based|rich|bearing))?(?![\w-])",
-         lambda m: (add([m[1]]), exact.append(False)))  # fmt: skip
+         lambda m: several(m, False))  # fmt: skip
     found_exact = bool(exact) and all(exact)
     return sorted(elements, key=SYMBOLS.index), found_exact
 

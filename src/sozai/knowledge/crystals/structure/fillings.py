@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from sozai.materials.wyckoff import SpaceGroup, WyckoffPosition
+from sozai.knowledge.crystals.structure.rules import Site, StructureRules
+from sozai.materials.wyckoff import SpaceGroup, WyckoffPosition, space_group
 
 Filling = dict[str, tuple[str, ...]]
 """Letters by element."""
@@ -82,3 +83,16 @@ def z_that_fill(group: SpaceGroup, counts: Mapping[str, int], most: int = 3) -> 
 def spell_filling(group: SpaceGroup, letters: Sequence[str]) -> str:
     """``"12c"`` or ``"6a + 6b"``."""
     return " + ".join(f"{group.by_letter[letter].multiplicity}{letter}" for letter in letters)
+
+
+def atoms_of(site: Site, number: int) -> int | None:
+    """Atoms of a site in the conventional cell of space group ``number``; ``None`` when the rules do not tell."""
+    return site.multiplicity if site.letter is None else space_group(number).by_letter[site.letter].multiplicity
+
+
+def letters_known(rules: StructureRules) -> bool:
+    """Whether a space group is stated and has all the Wyckoff letters that are."""
+    if not rules.space_group:
+        return False
+    by_letter = space_group(rules.space_group).by_letter
+    return all(site.letter is None or site.letter in by_letter for site in rules.sites)

@@ -39,7 +39,9 @@ def symmetry_verdicts(structure: Structure, rules: StructureRules, tolerance: fl
             fault = fault or str(error)
     verdicts: list[Verdict] = []
     right = [form for form in forms if form[1].space_group == rules.space_group]
-    at, form = (right or forms or [(tolerance, None)])[0]
+    chosen = right or forms
+    at = chosen[0][0] if chosen else tolerance
+    form = chosen[0][1] if chosen else None
     if rules.space_group:
         verdicts.append(_group(rules.space_group, at, form, fault))
     if rules.sites:

@@ -98,6 +98,7 @@ def symbol_of(number: int) -> str:
 
 def _plain(text: str) -> str:
     words = _OVERLINED.sub(r"-\1", text.translate(_SUBSCRIPTS).translate(_DASHES))
+    words = re.sub(r"(?<=\d)\((\d)\)", r"\1", words)  # P2(1)/c
     return " ".join(words.replace("\u0304", "-").strip().strip("'\"").lower().split())
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from sozai.knowledge.crystals.structure.reading import COUNT, ELEMENT, Reading, how_many
 from sozai.knowledge.crystals.structure.rules import Connection, Polyhedron, Sharing
-from sozai.knowledge.crystals.structure.words import COUNT, ELEMENT, Reading, how_many
 
 SHAPES = {
     "octahedr": 6, "tetrahedr": 4, "cuboctahedr": 12, "cube": 8, "square antiprism": 8, "trigonal prism": 6,
@@ -124,17 +124,25 @@ def _take_sharing(reading: Reading) -> None:
             reading.refuse(match[0], "leaves open which number is meant", "write one kind of sharing at a time")
         return connect(match, hows, how_many(number) if number else None, "all" in words)
 
-    no = r"(?:\s+(?:do|does|must|shall|should|may|can))?\s*(?:not|never|n't)\s+share\s+(?:any\s+)?|\s+shar(?:e|es|ing)\s+no\s+|\s+without\s+(?:shared|common)\s+"
+    no = (
+        r"(?:\s+(?:do|does|must|shall|should|may|can))?\s*(?:not|never|n't)\s+share\s+(?:any\s+)?|"
+        r"\s+shar(?:e|es|ing)\s+no\s+|\s+without\s+(?:shared|common)\s+"
+    )
     reading.take(rf"{_poly('p')}(?:{no}){kinds}{with_q}", negative)
-    kind = r"(?P<how>(?:corner|vertex|edge|face)s?(?:(?:\s*(?:,|and|or)\s*|-\s*and\s*-?\s*)(?:corner|vertex|edge|face)s?)*)"
+    named = "(?:corner|vertex|edge|face)s?"
+    kind = rf"(?P<how>{named}(?:(?:\s*(?:,|and|or)\s*|-\s*and\s*-?\s*){named})*)"
     shared = r"[\s-]+(?:sharing|shared|connected|linked|joined)"
     reading.take(rf"{kind}{shared}\s+{_poly('p')}{with_q}", positive)
-    amount = rf"(?:(?P<all>all(?: (?:of )?(?:their|its|the))?|only|their|its|common|some|a|an|the)\s+)?(?:(?P<number>{COUNT})\s+)?"
+    amount = r"(?:(?P<all>all(?: (?:of )?(?:their|its|the))?|only|their|its|common|some|a|an|the)\s+)?"
+    amount += rf"(?:(?P<number>{COUNT})\s+)?"
     reading.take(rf"{_poly('p')}{which}shar(?:e|es|ing)\s+{amount}{kinds}(?:\s+only)?{with_q}(?:\s+only)?", positive)
     reading.take(rf"{_poly('p')}{which}{kind}{shared}{with_q}", positive)
     reading.take(rf"{_poly('p')}{which}(?:connected|linked|joined){with_q}{between}", positive)
     alone = r"(?:isolated|separate|separated|unconnected|discrete|not connected|not linked)"
-    none = lambda match: connect(match, ["none"])  # noqa: E731
+
+    def none(match: re.Match[str]) -> Any:
+        return connect(match, ["none"])
+
     reading.take(rf"\b{alone}\s+{_poly('p')}", none)
     reading.take(rf"{_poly('p')}{which}{alone}(?:\s+from\s+(?:each other|one another|{_poly('q')}))?", none)
 
@@ -144,7 +152,8 @@ def _take_coordination(reading: Reading) -> None:
              "linear": 2, "cuboctahedral": 12, "octahedrally": 6, "tetrahedrally": 4, "linearly": 2}  # fmt: skip
     shape = "|".join(names)
     number = rf"(?P<number>{COUNT})(?:\s*-?\s*(?:fold))?"
-    ligands = rf"(?P<ligands>{ELEMENT}(?:\s*(?:,|and|or|/)\s*{ELEMENT})*)(?![\w-])(?:\s+(?:atoms?|ions?|anions?|ligands?|neighbou?rs?))?"
+    ligands = rf"(?P<ligands>{ELEMENT}(?:\s*(?:,|and|or|/)\s*{ELEMENT})*)(?![\w-])"
+    ligands += r"(?:\s+(?:atoms?|ions?|anions?|ligands?|neighbou?rs?))?"
     centre = rf"(?<![\w-])(?P<centre>{ELEMENT})(?![\w-])(?:\s+(?:atoms?|ions?|cations?))?"
     verb = r"\s*(?:is|are|has|have|with|in|being|:|\s)*\s*(?:a |an )?"
 
