@@ -17,6 +17,7 @@ from sozai.cli import (
     generate,
     info,
     library,
+    mcp,
     prefer,
     screen,
     solve,
@@ -74,5 +75,6 @@ add_command(app, generate.generate, *generate.EXAMPLES)
 add_command(app, train.train, *train.EXAMPLES)
 add_command(app, systems.systems, *systems.SYSTEMS_EXAMPLES)
 add_command(app, systems.prove, *systems.PROVE_EXAMPLES)
+add_command(app, mcp.mcp, *mcp.EXAMPLES)
 add_command(app, demo.demo, *demo.EXAMPLES)
 add_command(app, info.info, *info.EXAMPLES)

