@@ -100,7 +100,9 @@ def agrees(record: Record, gold: Gold, case: Case, parts: frozenset[str], lenien
                 return False
         elif heat is not None and not lenient:
             return False
-    return "material" not in parts or not gold.judged or any(names_agree(record.material, name) for name in gold.materials)
+    return (
+        "material" not in parts or not gold.judged or any(names_agree(record.material, name) for name in gold.materials)
+    )
 
 
 def names_agree(one: str, other: str) -> bool:
@@ -110,12 +112,18 @@ def names_agree(one: str, other: str) -> bool:
     if not a or not b:
         return False
     short, long = sorted((a, b), key=len)
-    return a == b or (len(short) >= 2 and re.search(rf"(?<![A-Za-z\d.]){re.escape(short)}(?![a-z\d.])", long) is not None)
+    return a == b or (
+        len(short) >= 2 and re.search(rf"(?<![A-Za-z\d.]){re.escape(short)}(?![a-z\d.])", long) is not None
+    )
 
 
 def _plain(name: str) -> str:
     name = plain_signs(name).replace("{", "").replace("}", "").replace("_", "").strip().removesuffix("s")
-    return re.sub(r"\s+", " ", name).lower() if not re.search(r"\d", name) else re.sub(r"\s*([-/])\s*", r"\1", name).lower()
+    return (
+        re.sub(r"\s+", " ", name).lower()
+        if not re.search(r"\d", name)
+        else re.sub(r"\s*([-/])\s*", r"\1", name).lower()
+    )
 
 
 def _value(record: Record, gold: Gold) -> bool:
@@ -143,4 +151,8 @@ def _close(one: float, other: float) -> bool:
 def _around(case: Case, gold: Gold) -> str:
     assert gold.start is not None
     sentence = next((s for s in case.document.sentences if s.start <= gold.start < s.end), None)
-    return case.document.quote(sentence).replace("\n", " ") if sentence else case.document.text[gold.start - 80 : gold.start + 60]
+    return (
+        case.document.quote(sentence).replace("\n", " ")
+        if sentence
+        else case.document.text[gold.start - 80 : gold.start + 60]
+    )

@@ -60,7 +60,9 @@ def own(use: str) -> list[Case]:
         if entry["use"] != use:
             continue
         text = entry["text"]
-        document = Document(f"sentence {entry['id']}", "", text, tuple(Sentence(a, b) for a, b in split_sentences(text)))
+        document = Document(
+            f"sentence {entry['id']}", "", text, tuple(Sentence(a, b) for a, b in split_sentences(text))
+        )
         gold = []
         for record in entry["records"]:
             value, unit = re.fullmatch(r"(\S+) (\S+)", record["value"]).groups()  # type: ignore[union-attr]
@@ -70,8 +72,21 @@ def own(use: str) -> list[Case]:
             if temperature:
                 number, scale = temperature.split()
                 heat = (float(number) - (273.15 if scale == "K" else 0),)
-            gold.append(Gold(None, None, frozenset([record["property"]]), tuple((float(n), unit) for n in numbers), heat, (record["material"],)))
-        cases.append(Case(document, gold, [(0, len(text))], ("ionic_conductivity", "electronic_conductivity", "activation_energy")))
+            gold.append(
+                Gold(
+                    None,
+                    None,
+                    frozenset([record["property"]]),
+                    tuple((float(n), unit) for n in numbers),
+                    heat,
+                    (record["material"],),
+                )
+            )
+        cases.append(
+            Case(
+                document, gold, [(0, len(text))], ("ionic_conductivity", "electronic_conductivity", "activation_energy")
+            )
+        )
     return cases
 
 
@@ -83,7 +98,14 @@ SLOTS = {
     "resistance": ("area_specific_resistance",),
 }
 """Slots of the fuel-cell papers that are values of a property; the others are conditions and materials."""
-_THINGS = ("device", "electrolyte_material", "anode_material", "cathode_material", "support_material", "interlayer_material")
+_THINGS = (
+    "device",
+    "electrolyte_material",
+    "anode_material",
+    "cathode_material",
+    "support_material",
+    "interlayer_material",
+)
 
 
 def fuel_cells(archive: Path, use: str) -> list[Case]:
@@ -93,7 +115,11 @@ def fuel_cells(archive: Path, use: str) -> list[Case]:
     slots of that frame and of the frames linked to it as the same experiment; coreferent spans name the same thing.
     """
     with tarfile.open(archive) as tar:
-        files = {item.name.split("sofc-exp-corpus/")[-1]: tar.extractfile(item).read().decode() for item in tar if item.name.endswith((".csv", ".txt")) and item.isfile() and "Metadata" not in item.name}  # type: ignore[union-attr]
+        files = {
+            item.name.split("sofc-exp-corpus/")[-1]: tar.extractfile(item).read().decode()
+            for item in tar
+            if item.name.endswith((".csv", ".txt")) and item.isfile() and "Metadata" not in item.name
+        }  # type: ignore[union-attr]
     papers = sorted(Path(name).stem for name in files if name.startswith("annotations/frames/"))
     return [_paper(files, name) for name in papers[(0 if use == "tune" else 1) :: 2]]
 
@@ -142,7 +168,14 @@ def _paper(files: dict[str, str], name: str) -> Case:
                 gold.append(Gold(start, end, frozenset(SLOTS[slot]), numbers, temperatures, materials, bool(materials)))
     scope = sorted({next((s for s in sentences.values() if s[0] <= spans[span][1] < s[1])) for span in evoked.values()})
     document = Document(name, name, text, tuple(Sentence(a, b) for a, b in sorted(sentences.values())))
-    wanted = ("power_density", "current_density", "ionic_conductivity", "electronic_conductivity", "open_circuit_voltage", "area_specific_resistance")
+    wanted = (
+        "power_density",
+        "current_density",
+        "ionic_conductivity",
+        "electronic_conductivity",
+        "open_circuit_voltage",
+        "area_specific_resistance",
+    )
     return Case(document, gold, scope, wanted)
 
 
@@ -161,7 +194,11 @@ def _numbers(text: str, start: int, end: int, sentences: dict[int, tuple[int, in
     out = []
     for one in find_quantities(text, *around):
         if start <= one.start < end:
-            out += [one] if one.low is None or "±" in text[one.start : one.end] else [_at(one, one.low), _at(one, one.high)]
+            out += (
+                [one]
+                if one.low is None or "±" in text[one.start : one.end]
+                else [_at(one, one.low), _at(one, one.high)]
+            )
     return out
 
 
@@ -217,7 +254,9 @@ def _abstract(words: list[str], tags: list[str], source: str) -> Case:
     sentences = [Sentence(a, b) for a, b in split_sentences(text)]
     document = Document(source, "", text, tuple(sentences))
     gold = []
-    materials = [entity for entity in entities if entity[0] in ("POLYMER", "POLYMER_FAMILY", "INORGANIC", "ORGANIC", "MONOMER")]
+    materials = [
+        entity for entity in entities if entity[0] in ("POLYMER", "POLYMER_FAMILY", "INORGANIC", "ORGANIC", "MONOMER")
+    ]
     for tag, start, end in entities:
         if tag != "PROP_VALUE":
             continue
@@ -236,24 +275,36 @@ def _abstract(words: list[str], tags: list[str], source: str) -> Case:
             if start <= one.start < end
             for value in ([one.value] if one.low is None or "±" in text[one.start : one.end] else [one.low, one.high])
         )
-        fitting = frozenset(p for p in properties if numbers and _fits(numbers[0], built_in()[p].unit, built_in()[p].loose))
-        here = [text[a:b] for kind, a, b in materials if home.start <= a < home.end and kind not in ("ORGANIC", "MONOMER")]
+        fitting = frozenset(
+            p for p in properties if numbers and _fits(numbers[0], built_in()[p].unit, built_in()[p].loose)
+        )
+        here = [
+            text[a:b] for kind, a, b in materials if home.start <= a < home.end and kind not in ("ORGANIC", "MONOMER")
+        ]
         here = here or [text[a:b] for _, a, b in materials]
         if fitting:
             gold.append(Gold(start, end, fitting, numbers, (), tuple(here), bool(here)))  # type: ignore[arg-type]
-    return Case(document, gold, [(s.start, s.end) for s in sentences], names=[(a, b, text[a:b]) for _, a, b in materials])
+    return Case(
+        document, gold, [(s.start, s.end) for s in sentences], names=[(a, b, text[a:b]) for _, a, b in materials]
+    )
 
 
 def _dash(text: str, word: str) -> bool:
     """Tokens of a hyphened word are put together again; a range keeps no spaces either."""
-    return (word in ("-", "/") and text[-1:].isalnum()) or (text[-1:] in "-/" and text[-2:-1].isalnum() and word[:1].isalnum())
+    return (word in ("-", "/") and text[-1:].isalnum()) or (
+        text[-1:] in "-/" and text[-2:-1].isalnum() and word[:1].isalnum()
+    )
 
 
 def _known(name: str) -> set[str]:
     from sozai.assistant.extraction.units import plain_signs
 
     name = re.sub(r"^(?:high|low|maximum|average|initial)\s", "", plain_signs(name).strip(" .,;"))
-    return {key for key, item in built_in().items() if (match := item.cue.search(name)) and match.end() - match.start() >= 0.75 * len(name)}
+    return {
+        key
+        for key, item in built_in().items()
+        if (match := item.cue.search(name)) and match.end() - match.start() >= 0.75 * len(name)
+    }
 
 
 def _fits(number: tuple[float, str], unit: str, loose: bool) -> bool:

@@ -14,6 +14,7 @@ from sozai.cli import (
     cif,
     demo,
     design,
+    extract,
     generate,
     info,
     library,
@@ -65,6 +66,7 @@ def _root(
 app.add_typer(design.app, name="design")
 app.add_typer(library.app, name="library")
 add_command(app, ask.ask, *ask.EXAMPLES)
+add_command(app, extract.extract, *extract.EXAMPLES)
 app.add_typer(prefer.app, name="prefer")
 add_command(app, solve.solve, *solve.EXAMPLES)
 add_command(app, screen.screen, *screen.EXAMPLES)

@@ -10,6 +10,7 @@ from sozai.assistant.extraction.materials import Names
 from sozai.assistant.extraction.pairing import Context, records_of, with_doubt
 from sozai.assistant.extraction.record import Record
 from sozai.assistant.extraction.schema import Property, read_schema
+from sozai.assistant.extraction.tables import records_of_tables
 from sozai.assistant.extraction.verify import verified
 
 _SKIPPED = (
@@ -49,6 +50,7 @@ def extract(document: Document, schema: Sequence[Property] | Sequence[str] | Non
         if any(word in sentence.section.lower() for word in _SKIPPED):
             continue
         found += records_of(document, number, known, wanted, others, context)
+    found += records_of_tables(document, known, wanted, others)
     return [_judged(record, wanted) for record in found if verified(record, document, wanted)[0]]
 
 

@@ -30,7 +30,9 @@ _LABEL = re.compile(
 _CAPITALS = re.compile(
     r"(?<![\w-])(?=[A-Za-z\d-]*[A-Z][a-z\d-]?[A-Za-z\d]*[A-Z])[A-Za-z]{0,3}\d{0,2}[A-Z][A-Za-z\d]*(?:[-:][A-Za-z\d]+(?:\.\d+)?)*(?:s\b)?(?!\w|\.\d)"
 )
-_ENDING = re.compile(r"-(?:based|doped|type|like|coated|grafted|supported|modified|containing|functionalized|free|rich|filled)$")
+_ENDING = re.compile(
+    r"-(?:based|doped|type|like|coated|grafted|supported|modified|containing|functionalized|free|rich|filled)$"
+)
 _JOINT = re.compile(r"\s?(?:-|/|\+|:|–)\s?")
 _ASIDE_CHEMICALS = set(
     "H2 N2 O2 Ar He CO2 CH4 H2O NH3 CO NO NO2 NOx C3H8 SO2 H2S C3H6 C2H6 C2H4 C4H10 HCl NaOH KOH NaCl KCl LiCl LiBr CaCl2 MgCl2 MgSO4 "
@@ -206,8 +208,12 @@ class Names:
         bare = word.removesuffix("s")
         if bare not in self._codes:
             nouns = r"(?:membrane|film|polymer|copolymer|composite|blend|ceramic|electrolyte|pellet|sample|glass|fib|network|hydrogel|foam|resin|elastomer|alloy|cathode|anode|electrode|powder|nano|matrix|layer|coating)"
-            named = re.search(rf"(?<![\w-]){re.escape(bare)}s?(?:\s(?:and|or|/)\s[\w-]+)?[\s-](?:[a-z]+\s)?{nouns}", self.plain)
-            self._codes[bare] = bool(named) or (re.search(r"\d", bare) is not None and "-" in bare)
+            named = re.search(
+                rf"(?<![\w-]){re.escape(bare)}s?(?:\s(?:and|or|/)\s[\w-]+)?[\s-](?:[a-z]+\s)?{nouns}", self.plain
+            )
+            self._codes[bare] = (
+                bool(named) or self.plain.count(bare) >= 4 or (re.search(r"\d", bare) is not None and "-" in bare)
+            )
         return self._codes[bare]
 
     def _polymer_end(self, match: re.Match[str], end: int) -> int | None:

@@ -47,7 +47,6 @@ class Context:
     values: dict[str, float] = field(default_factory=dict)
     conditions: dict[str, Quantity] = field(default_factory=dict)
 
-
     def spoken_of(self, number: int) -> tuple[Mention | None, str]:
         """The material most spoken of lately, for a sentence that names none, and why that may be wrong."""
         near = {key: weight for key, weight in self.weights.items() if number - self.last[key][1] <= _BACK}

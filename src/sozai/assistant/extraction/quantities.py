@@ -35,9 +35,7 @@ _CHANGE = re.compile(
     r"\b(?:increas|decreas|rose|rais|ris|drop|reduc|enhanc|improv|grew|grow|degrad|jump|fall|fell|declin|lower|going|boost|chang|shift|diminish|elevat|upgrad|climb|went|extend|promot|accompan|by|started)\w*\b[^.;]{0,90}$",
     re.IGNORECASE,
 )
-_SPREAD = re.compile(
-    r"\b(?:rang|vari|vary|between|span|lies|lay|interval)\w*\b[^.;,]{0,40}$", re.IGNORECASE
-)
+_SPREAD = re.compile(r"\b(?:rang|vari|vary|between|span|lies|lay|interval)\w*\b[^.;,]{0,40}$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -99,8 +99,10 @@ def choose(value: Found, cue: tuple[int, int] | None, rank: tuple[int, int] | No
             break
     home = clause_of(pieces, value.start)
     eligible = [mention for mention in before_it if not _COMPARED.search(plain[start : mention.start])]
-    fresh = cue is not None and home != clause_of(pieces, cue[0]) and any(
-        clause_of(pieces, mention.start) == home and mention.kind != "generic" for mention in eligible
+    fresh = (
+        cue is not None
+        and home != clause_of(pieces, cue[0])
+        and any(clause_of(pieces, mention.start) == home and mention.kind != "generic" for mention in eligible)
     )
     if cue is not None and cue[1] <= value.start and not fresh:
         named = [

@@ -8,6 +8,7 @@ from sozai.assistant.documents.document import Document, Span
 from sozai.assistant.extraction.quantities import Found, find_quantities
 from sozai.assistant.extraction.record import Quantity, Record
 from sozai.assistant.extraction.schema import Property
+from sozai.assistant.extraction.tables import columns_of, read_cell, span_of
 from sozai.assistant.extraction.units import convert
 
 
@@ -35,23 +36,34 @@ def verified(record: Record, document: Document, schema: tuple[Property, ...] | 
         and record.quantity.span.end <= record.sentence.end <= len(document.text)
     ):
         return False, "the value stands outside the sentence it cites"
-    good, why = _holds(record.quantity, document, known[record.property].unit, within_cell=False)
-    if not good:
-        return False, f"the value {why}"
-    if record.material:
+    if record.sentence in tables_of(document):
+        column = columns_of(document, record.quantity.span, tuple(known.values()), ())
+        again = read_cell(document, record.quantity.span, column[0]) if column else None
+        if again is None or column[0].property.name != record.property or not _same(again, record.quantity):
+            return False, "the value is not what the table's cell and header say"
+    else:
+        good, why = _holds(record.quantity, document, known[record.property].unit)
+        if not good:
+            return False, f"the value {why}"
+    if record.material and record.sentence in tables_of(document):
+        written = document.quote(record.material_span)
+        if not written.strip() or not _names(record.material, written):
+            return False, "the material is not named where the record says"
+    elif record.material:
         written = document.quote(record.material_span)
         if not written.strip() or record.material_span.start >= record.sentence.end:
             return False, "the material is not named where the record says"
         if not _names(record.material, written):
             return False, f"'{record.material}' does not stand where the record says; there stands '{written}'"
     for name, condition in record.conditions.items():
-        good, why = _holds(condition, document, condition.unit, within_cell=False)
+        in_table = record.sentence in tables_of(document)
+        good, why = _holds(condition, document, condition.unit, in_table)
         if not good:
             return False, f"the {name.replace('_', ' ')} {why}"
     return True, ""
 
 
-def _holds(quantity: Quantity, document: Document, unit: str, within_cell: bool) -> tuple[bool, str]:
+def _holds(quantity: Quantity, document: Document, unit: str, in_table: bool = False) -> tuple[bool, str]:
     written = document.quote(quantity.span)
     if quantity.text != written:
         return False, f"'{quantity.text}' does not stand where the record says; there stands '{written}'"
@@ -63,6 +75,11 @@ def _holds(quantity: Quantity, document: Document, unit: str, within_cell: bool)
         return (quantity.value == ROOM and "temp" in written.lower()) or written == "RT", "is no number"
     if quantity.unit != unit:
         return False, f"is in {quantity.unit or 'no unit'}, not in {unit or 'no unit'}"
+    if in_table and read_at(document, quantity.span) and read_at(document, quantity.span)[0].unit is None:
+        bare = read_at(document, quantity.span)[0].value  # its unit stands in the header
+        return any(
+            math.isclose(quantity.value, number, abs_tol=1e-6) for number in (bare, bare - 273.15)
+        ), "is another number"
     return _reads_as(quantity, document, unit)
 
 
@@ -87,6 +104,15 @@ def read_at(document: Document, span: Span) -> list[Found]:
     around = next((s.start for s in document.sentences if s.start <= span.start < s.end), lead)
     found = [one for one in find_quantities(document.text, around, stop) if one.start == span.start]
     return found or [one for one in find_quantities(document.text, span.start, span.end) if one.start == span.start]
+
+
+def tables_of(document: Document) -> list[Span]:
+    """Places of the document's tables."""
+    return [place for table in document.tables if (place := span_of(table)) is not None]
+
+
+def _same(one: Quantity, other: Quantity) -> bool:
+    return one.text == other.text and one.unit == other.unit and math.isclose(one.value, other.value, rel_tol=1e-9)
 
 
 def _names(material: str, written: str) -> bool:
