@@ -212,29 +212,35 @@ def test_where_a_host_is(host: str, here: bool) -> None:
 
 
 def test_commands_without_a_model_open_no_connection(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text(
-        "a,b,y\n" + "\n".join(f"{i},{i * i % 7},{3 * i}" for i in range(40)), encoding="utf-8"
-    )
-    (tmp_path / "rules.yaml").write_text("formula: NaCl\nspace_group: 225\nsites: [Na 4a, Cl 4b]\n", encoding="utf-8")
+    """Keys lie ready, documents are read, and every socket that is opened for a connection ends the command."""
+    (tmp_path / "paper.txt").write_text("Silicon\n\nThe band gap of Si is 1.12 eV at 300 K.\n", encoding="utf-8")
+    commands = [
+        ["solve", "du/dt + u^2 = 0, u(0) = 1, t = 0..2", "--points", "5", "--out", "solve", "--json"],
+        ["library", "add", "paper.txt", "--json"],
+        ["ask", "what is the band gap of Si?", "--out", "ask", "--json"],
+    ]
     code = (
-        "import sys\n"
+        "import os, sys\n"
         "def refuse(event, arguments):\n"
         "    if event in ('socket.connect', 'socket.getaddrinfo', 'socket.sendto', 'socket.bind'):\n"
-        "        print('CONNECTS', arguments, file=sys.stderr); raise SystemExit(99)\n"
+        "        print('CONNECTS', arguments, file=sys.stderr, flush=True); os._exit(99)\n"
         "sys.addaudithook(refuse)\n"
-        "from sozai.cli import main\n"
-        "main()\n"
+        "from sozai.cli.app import app\n"
+        f"for command in {commands!r}:\n"
+        "    try: app(command)\n"
+        "    except SystemExit as end: assert not end.code, (command, end.code)\n"
     )
     environment = {**os.environ, "OPENAI_API_KEY": "sk-present", "ANTHROPIC_API_KEY": "sk-present"}
     ran = subprocess.run(
-        [sys.executable, "-c", code, "check", str(tmp_path / "t.csv"), "--out", str(tmp_path / "run"), "--json"],
-        capture_output=True, text=True, env=environment, timeout=120,
-    )  # fmt: skip
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=120
+    )
     assert ran.returncode == 0, ran.stderr
-    assert "CONNECTS" not in ran.stderr
-    written = json.loads((tmp_path / "run" / "manifest.json").read_text(encoding="utf-8"))
-    assert written["language_models"] == {"left_this_machine": False, "sent": []}
-    assert "sk-present" not in json.dumps(written)
+    assert "1.12 eV" in ran.stdout
+    for name in ("solve", "ask"):
+        written = (tmp_path / name / "manifest.json").read_text(encoding="utf-8")
+        assert json.loads(written)["language_models"] == {"left_this_machine": False, "sent": []}
+    everything = "".join(path.read_text(errors="replace") for path in tmp_path.rglob("*") if path.is_file())
+    assert "sk-present" not in everything + ran.stdout
 
 
 # --- endpoints that misbehave
