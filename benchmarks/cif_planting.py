@@ -384,10 +384,13 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "name and number are of another group",
         ("operators-not-of-group",),
-        lambda text, rng: re.sub(
-            r"(?m)^_space_group_IT_number.*$",
-            "_space_group_IT_number 19",
-            re.sub(r"(?m)^_space_group_name_H-M_alt.*$", "_space_group_name_H-M_alt 'P 21 21 21'", text),
+        _only(
+            lambda t: "_IT_number 19\n" not in t,
+            lambda text, rng: re.sub(
+                r"(?m)^_space_group_IT_number.*$",
+                "_space_group_IT_number 19",
+                re.sub(r"(?m)^_space_group_name_H-M_alt.*$", "_space_group_name_H-M_alt 'P 21 21 21'", text),
+            ),
         ),
     ),
     Defect(

@@ -28,15 +28,14 @@ if TYPE_CHECKING:
     from sozai.assistant.models.propose import Proposal
     from sozai.assistant.structures.build import Built
 
-SYSTEM = (
-    "You are a crystallographer. You state what a crystal structure must obey, as a JSON object with some of these "
-    "keys: formula (text), space_group (number or symbol), sites (list such as \"Na 6b\"; one entry for each "
-    "independent site; Wyckoff letters of the standard setting), polyhedra (list such as {\"Zr-O\": 6, \"range\": [1.9, 2.35]}), "
-    "connect (list such as {\"Zr-P\": \"corner\", \"count\": 6}; ways are corner, edge, face, none), oxidation "
-    "(charges by element), density ([low, high] in g/cm3), distances ({\"O-O\": [2.3, null]}), cell ({\"a\": [8.6, "
-    "9.0]}). Code builds the structure of it: state no coordinates. Multiplicities must give the formula. Only if you "
-    "are asked for it, write a whole CIF instead. Answer with the JSON object (or the CIF) alone."
-)  # fmt: skip
+SYSTEM = """\
+You are a crystallographer. You state what a crystal structure must obey, as a JSON object with some of these keys:
+formula (text), space_group (number or symbol), sites (list such as "Na 6b"; one entry for each independent site;
+Wyckoff letters of the standard setting), polyhedra (list such as {"Zr-O": 6, "range": [1.9, 2.35]}), connect (list such
+as {"Zr-P": "corner", "count": 6}; ways are corner, edge, face, none), oxidation (charges by element), density ([low,
+high] in g/cm3), distances ({"O-O": [2.3, null]}), cell ({"a": [8.6, 9.0]}). Code builds the structure of it: state no
+coordinates. Multiplicities must give the formula. Only if you are asked for it, write a whole CIF instead. Answer with
+the JSON object (or the CIF) alone."""
 Builder = Callable[[StructureRules], "list[Built]"]
 
 

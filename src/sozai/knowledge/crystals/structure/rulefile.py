@@ -50,17 +50,18 @@ def rules_of_text(text: str, where: str = "rules") -> StructureRules:
     Raises:
         UserError: as for ``read_structure_rules``.
     """
-    loader = _Loader(text)
     try:
-        node = loader.get_single_node()
-        content = None if node is None else loader.construct_document(node)
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            content = None if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as fault:
         mark = getattr(fault, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(fault, "problem", None) or "it is no YAML"
         raise UserError(f"the rules cannot be read: {problem}", where + line, "mend the line") from None
-    finally:
-        loader.dispose()
     lines: dict[Place, int] = {}
     if node is not None:
         _collect(node, (), lines)

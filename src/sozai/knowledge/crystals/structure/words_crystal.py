@@ -35,8 +35,8 @@ def take_formula(reading: Reading) -> None:
             reading.refuse(token, "is no formula with whole numbers", "an ordered crystal needs whole numbers")
         after = reading.rest[match.start(1) + len(token) :]
         shape = re.match(r"\s+(octahed|tetrahed|polyhed|prism|cub|triang|pyramid|unit|group(?!\s*\d)|shar)", after)
-        alone = match is tokens[0] and match.start(1) == 0 and seen_all
-        several = is_formula(token) and (len(parse_formula(token)) > 1 or alone)
+        alone = match is tokens[0] and match.start(1) == 0 and seen_all and re.match(r"\s*([,;.]|$)", after)
+        several = is_formula(token) and bool(len(parse_formula(token)) > 1 or alone)
         several = several and not re.fullmatch(rf"{ELEMENT}\([IV]+\)", token)
         seen_all = seen_all or match is tokens[-1]
         if stated and not is_formula(token):
