@@ -79,7 +79,7 @@ def _in_clause(view: View, question: Question, clause: str, offset: int, subject
     before, after, factor = _before_after(view, question, offset, offset + len(clause), offset + place[0])
     if factor is not None and plain and not negated and direction * (1 if factor > 1 else -1) < 0 and factor != 1:
         direction = -direction  # the numbers say more than a comparative
-    cause = _cause(clause, place, prop) or subject
+    cause = _cause(clause, place, prop, question) or subject
     effect = Effect(
         0 if negated else direction, before, after, factor, cite(view.document, view.piece, view.piece.section)
     )
@@ -150,10 +150,12 @@ def _trimmed(cause: str) -> str:
     return "" if empty or pattern("because").match(cause) else cause
 
 
-def _cause(clause: str, verb: tuple[int, int], prop: tuple[int, int]) -> str:
+def _cause(clause: str, verb: tuple[int, int], prop: tuple[int, int], question: Question) -> str:
     if verb[0] < prop[0]:  # "X raised the conductivity of ..."
         return _trimmed(clause[: verb[0]])
-    lead = clause[: prop[0]].strip(" ,")  # "with X the conductivity rose ..."
+    lead = clause[: prop[0]]  # "with X the conductivity rose ..."
+    words = "|".join(re.escape(word) for word in question.phrase) or "$^"
+    lead = re.sub(rf"\b(?:(?:the|a|an|its|their|our)\s+)?(?:[\w-]+\s+)?(?:{words})\b.*$", "", lead, flags=re.I).strip(" ,")
     lead = re.sub(r"\b(?:the|a|an|its|our)\s+(?:[\w-]+\s+){0,2}[\w-]*$", "", lead).strip(" ,")
     if _CAUSE.match(lead) and len(lead) > 5:
         return lead
@@ -177,6 +179,9 @@ def _before_after(view: View, question: Question, start: int, end: int, verb: in
     text = view.document.text
     for one in wanted:  # a range behind "from" in a clause of change is a change
         parts = re.fullmatch(r"(\S+(?:\s?[x×]\s?10\^?-?\d+)?)\s+to\s+(.+)", _text(view, one))
+        spread = re.search(r"\b(?:rang|var[iy]|span|between)\w*\b[^.;]{0,25}$", text[max(first, one.start - 40) : one.start], re.I)
+        if spread or one.start < view.piece.start + verb:
+            continue
         if parts and one.low is not None and one.high and re.search(r"\bfrom\s+$", text[max(first, one.start - 8) : one.start]):
             rises = float(f"{one.low:.6g}") == (find_quantities(parts.group(1)) or [one])[0].value
             factor = one.high / one.low if one.low > 0 else None

@@ -12,7 +12,7 @@ from sozai.assistant.answers.finding import Fit, Shelf, fit, uncovered
 from sozai.assistant.answers.lexicon import pattern
 from sozai.assistant.answers.question import Question
 from sozai.assistant.answers.values import Value, records_of, value_of
-from sozai.assistant.answers.view import NEAR, SENTENCE, View
+from sozai.assistant.answers.view import NEAR, RELATED, SENTENCE, View
 from sozai.assistant.documents.document import Span
 from sozai.assistant.extraction.record import Record
 
@@ -111,7 +111,9 @@ def _value_statement(question: Question, found: Found) -> Statement:
     state = f" ({value.state})" if value.state else ""
     text = f"{asked.capitalize() + of + ': ' if asked else ''}{value.text}{state}"
     notes = list(value.doubts)
-    if found.fit.material < 0.9 and question.materials:
+    if question.materials and found.fit.material == RELATED:
+        notes.append("the quote names a doped or related composition")
+    elif question.materials and found.fit.material < 1:
         notes.append("the material is named near the quote, not in it")
     return Statement(text, tuple(_cited(view)), "quote", "; ".join(notes))
 

@@ -81,12 +81,6 @@ def fit(view: View, question: Question, materials: Sequence[str] | None = None) 
     wanted = question.materials if materials is None else materials
     missing: list[str] = []
     score, material = 0.0, 1.0
-    for name in wanted:
-        sure = view.material(name)
-        material = min(material, sure)
-        score += 2 * sure
-        if not sure:
-            missing.append(name)
     for term in question.terms:
         covered = view.cover(term)
         if covered < SENTENCE and term.strong and not term.element and view.tells_by_unit(question):
@@ -94,6 +88,12 @@ def fit(view: View, question: Question, materials: Sequence[str] | None = None) 
         score += covered
         if covered == 0 or (term.strong and covered < SENTENCE):
             missing.append(term.word)
+    for name in wanted:
+        sure = view.material(name) if len(missing) < 2 else 0.0  # too far off already: the costly part is spared
+        material = min(material, sure)
+        score += 2 * sure
+        if not sure:
+            missing.append(name)
     if question.phrase and not view.property_fits(question):
         missing.append(" ".join(question.phrase))
     return Fit(view, score, material, tuple(missing))

@@ -38,7 +38,8 @@ class Named:
     text: str
 
 
-def names_in(text: str) -> list[Named]:
+@lru_cache(maxsize=20_000)
+def names_in(text: str) -> tuple[Named, ...]:
     """Formulas and short names (``LLTO``, ``FAPbI3``) in a text."""
     plain = plain_signs(text)
     found: list[Named] = []
@@ -51,7 +52,7 @@ def names_in(text: str) -> list[Named]:
         inside = any(one.start <= match.start() < one.end for one in found)
         if not inside and written not in NO_MATERIALS and sum(map(str.isupper, written)) >= 2:
             found.append(Named(match.start(), match.start() + len(written), written))
-    return sorted(found, key=lambda one: one.start)
+    return tuple(sorted(found, key=lambda one: one.start))
 
 
 class Aliases:

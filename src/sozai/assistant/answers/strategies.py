@@ -18,7 +18,7 @@ from sozai.assistant.answers.trends import Trend, trends
 from sozai.assistant.answers.view import View
 from sozai.assistant.documents.words import tokens
 
-AGENTS = ("substitution", "sintering aid or additive", "passivation and coating", "grain boundaries", "mix proportions")
+AGENTS = ("substitution", "infiltration", "sintering aid or additive", "passivation and coating", "grain boundaries", "mix proportions")
 """Families in which what was added names the strategy."""
 _MOST = 3
 """Quotes shown for each of mechanism, pros, cons, cost and risk."""

@@ -21,6 +21,9 @@ from sozai.assistant.extraction.units import factor
 SENTENCE, NEAR, DOCUMENT = 1.0, 0.6, 0.3
 """How well a word is covered: by the quote (or its table's headings), by what stands around it, by the document."""
 
+RELATED = 0.5
+"""How sure the material is where a doped composition of its family is named instead."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -136,7 +139,7 @@ class View:
         if any(one.text in forms for one in here) or any(_spelled(form, self.text) for form in forms):
             return 1.0
         if any(aliases.same(name, one.text) for one in here):
-            return 0.9
+            return RELATED
         if any(_is_subject(one.text, self.reading) for one in here):
             return 0.0  # it speaks of another one
         if self.piece.table is None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sozai.assistant.documents.document import Document, DocumentTable, Span
 from sozai.assistant.documents.outline import is_back_matter
+
+
+_REFERENCE = re.compile(
+    r"\b10\.\d{4,5}/\S|\b(?:19|20)\d\d[,;]?\s+\d{1,4}[,;:(]?\s?[\d()]*[,:]?\s+[A-Z]?\d{1,6}\b.{0,60}$|^\[?\d{1,3}[\].]\s+[A-Z]\.\s"
+)
+"""A sentence that is an entry of a list of references, where the list has no heading: titles of others are no evidence."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ def pieces(document: Document) -> list[Piece]:
 def _sentences(document: Document) -> Iterator[Piece]:
     last = None
     for sentence in document.sentences:
-        if is_back_matter(sentence.section):
+        if is_back_matter(sentence.section) or _REFERENCE.search(document.quote(sentence)):
             continue
         before = last if last is not None and last.section == sentence.section else None
         yield Piece(sentence.start, sentence.end, 0, sentence.section, before)

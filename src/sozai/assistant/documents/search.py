@@ -6,6 +6,7 @@ such as LATP and LAGP, which a sentence embedding takes for the same.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import shutil
@@ -126,7 +127,9 @@ class Index:
     def _word_index(self) -> Any:
         import bm25s
 
-        folder = self.library.folder / "search" / f"words-{self.library.state}"
+        places = repr([(number, piece.start, piece.end, piece.around) for number, piece in self.pieces])
+        state = hashlib.sha256(f"{self.library.state} {places}".encode()).hexdigest()[:16]
+        folder = self.library.folder / "search" / f"words-{state}"
         if folder.is_dir():
             try:
                 return bm25s.BM25.load(str(folder), show_progress=False)
