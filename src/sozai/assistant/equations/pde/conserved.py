@@ -6,7 +6,7 @@ import numpy as np
 import sympy
 
 from sozai.assistant.equations.pde.discrete import Region, compiled
-from sozai.assistant.equations.pde.forms import Form
+from sozai.assistant.equations.pde.form import Form
 from sozai.assistant.equations.pde.refine import Study
 from sozai.assistant.equations.pde.stepping import Run
 from sozai.knowledge.verdict import Verdict
@@ -58,10 +58,15 @@ def _mass(form: Form, run: Run, j: int) -> list[Verdict]:
     size = max(abs(integral(run, sympy.Abs(value), run.states[0], run.times[0])), 1e-300)
     drift = float(np.abs(amounts - amounts[0]).max() / size)
     kept = drift <= ROUNDING
-    return [Verdict(
-        "mass", kept, f"the integral of {form.names[j]} {'stays' if kept else 'does not stay'} what it was at the "
-        f"start: relative change {drift:.1e}, with no flux through the boundary and no source", drift,
-    )]  # fmt: skip
+    return [
+        Verdict(
+            "mass",
+            kept,
+            f"the integral of {form.names[j]} {'stays' if kept else 'does not stay'} what it was at the "
+            f"start: relative change {drift:.1e}, with no flux through the boundary and no source",
+            drift,
+        )
+    ]
 
 
 def energy_density(form: Form) -> tuple[sympy.Expr, str, bool] | None:
@@ -78,7 +83,7 @@ def energy_density(form: Form) -> tuple[sympy.Expr, str, bool] | None:
         return None
     u, slopes = form.values[0], form.slopes[0]
     row = len(form.names) - 1 if form.second_order else 0
-    fourth = any(name.endswith("_laplacian") for name in form.names)
+    fourth = form.fourth_order
     if fourth and form.second_order:
         return None
     moving = 1 if form.second_order else 0
@@ -139,16 +144,26 @@ def _energy_verdicts(study: Study) -> list[Verdict]:
     if what == "stays":
         drift = float(np.abs(energies - energies[0]).max() / size)
         allowed = ROUNDING if quadratic else 1e-2
-        return [Verdict(
-            "energy", drift <= allowed, f"the energy {'stays' if drift <= allowed else 'does not stay'} what it was: "
-            f"relative change {drift:.1e} (at most {allowed:.0e} is allowed)", drift,
-        )]  # fmt: skip
+        return [
+            Verdict(
+                "energy",
+                drift <= allowed,
+                f"the energy {'stays' if drift <= allowed else 'does not stay'} what it was: "
+                f"relative change {drift:.1e} (at most {allowed:.0e} is allowed)",
+                drift,
+            )
+        ]
     rise = float(max(np.diff(energies).max(), 0.0) / size)
     fell = rise <= ROUNDING
-    return [Verdict(
-        "energy", fell, f"the energy {'never rises' if fell else 'rises'}: from {energies[0]:.6g} to "
-        f"{energies[-1]:.6g}, largest relative rise between two frames {rise:.1e}", rise,
-    )]  # fmt: skip
+    return [
+        Verdict(
+            "energy",
+            fell,
+            f"the energy {'never rises' if fell else 'rises'}: from {energies[0]:.6g} to "
+            f"{energies[-1]:.6g}, largest relative rise between two frames {rise:.1e}",
+            rise,
+        )
+    ]
 
 
 def _balances(study: Study) -> list[Verdict]:
@@ -164,12 +179,16 @@ def _balances(study: Study) -> list[Verdict]:
             continue
         last = gaps[-1] / size[-1]
         holds = last <= ROUNDING or (last <= 0.05 and gaps[-1] <= 0.6 * gaps[0])
-        made.append(Verdict(
-            "flux_balance", holds,
-            f"the flux of {form.names[row]} through the boundary and the sources inside "
-            f"{'balance' if holds else 'do not balance'}: relative gap {last:.1e} on {cells[1]} cells, "
-            f"{gaps[0] / size[0]:.1e} on {cells[0]}", last,
-        ))  # fmt: skip
+        made.append(
+            Verdict(
+                "flux_balance",
+                holds,
+                f"the flux of {form.names[row]} through the boundary and the sources inside "
+                f"{'balance' if holds else 'do not balance'}: relative gap {last:.1e} on {cells[1]} cells, "
+                f"{gaps[0] / size[0]:.1e} on {cells[0]}",
+                last,
+            )
+        )
     return made
 
 
@@ -202,8 +221,17 @@ def _range(study: Study, j: int) -> list[Verdict]:
         return []
     rest = sympy.expand(form.rest[j] - factor * form.rates[j])
     carried = sum(sympy.diff(rest, s) * s for s in form.slopes[j])
-    if sympy.expand(rest - carried) != 0 or any(sympy.diff(f, s) != 0 for f in form.flux[j] for k, slopes in enumerate(
-        form.slopes) if k != j for s in slopes) or not any(form.flux[j]):  # fmt: skip
+    if (
+        sympy.expand(rest - carried) != 0
+        or any(
+            sympy.diff(f, s) != 0
+            for f in form.flux[j]
+            for k, slopes in enumerate(form.slopes)
+            if k != j
+            for s in slopes
+        )
+        or not any(form.flux[j])
+    ):
         return []
     axes = [form.space[k] for k in range(len(form.space))]
     for speed in (sympy.diff(rest, s) for s in form.slopes[j]):
@@ -220,7 +248,13 @@ def _range(study: Study, j: int) -> list[Verdict]:
     beyond = max(float(field.max() - data.max()), float(data.min() - field.min()), 0.0)
     allowed = max(2 * study.error(j), 1e-9 * study.scales[j])
     holds = beyond <= allowed
-    return [Verdict(
-        "maximum_principle", holds, f"{form.names[j]} {'stays' if holds else 'does not stay'} between its smallest and "
-        f"largest initial and boundary value, up to {beyond:.1e}", beyond, severity="soft",
-    )]  # fmt: skip
+    return [
+        Verdict(
+            "maximum_principle",
+            holds,
+            f"{form.names[j]} {'stays' if holds else 'does not stay'} between its smallest and "
+            f"largest initial and boundary value, up to {beyond:.1e}",
+            beyond,
+            severity="soft",
+        )
+    ]

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 import sympy
-from scipy.sparse.linalg import splu
 
 from sozai.assistant.equations.pde.discrete import compiled
-from sozai.assistant.equations.pde.terms import Terms, read_terms
+from sozai.assistant.equations.pde.terms import read_terms
 from sozai.assistant.equations.problem import Condition, Problem
 
 Affine = tuple[sp.csr_matrix, Callable[[float], np.ndarray]]
@@ -52,8 +51,10 @@ class Differences:
         self.cells = cells
         names = [str(s) for s in problem.space]
         self.box = [tuple(float(e) for e in problem.domain[name]) for name in names]
-        self.wraps = [any(c.kind == "periodic" and c.where in ("boundary", n, f"{n}-", f"{n}+")
-                          for c in problem.conditions) for n in names]  # fmt: skip
+        self.wraps = [
+            any(c.kind == "periodic" and c.where in ("boundary", n, f"{n}-", f"{n}+") for c in problem.conditions)
+            for n in names
+        ]
         self.axes = [
             np.linspace(low, high, n + 1)[: n if wrap else n + 1]
             for (low, high), n, wrap in zip(self.box, cells, self.wraps, strict=True)
@@ -72,8 +73,11 @@ class Differences:
             for side, mark in ((-1, "-"), (1, "+")):
                 if self.wraps[axis]:
                     continue
-                here = [c for c in self.problem.conditions if c.kind != "initial" and c.unknown == name
-                        and c.where in ("boundary", f"{symbol}{mark}")]  # fmt: skip
+                here = [
+                    c
+                    for c in self.problem.conditions
+                    if c.kind != "initial" and c.unknown == name and c.where in ("boundary", f"{symbol}{mark}")
+                ]
                 if not here:
                     raise NotApplicable(f"no condition is stated for {name} on {symbol}{mark}")
                 made = found[axis, side] = _Side()
@@ -132,6 +136,11 @@ class Differences:
             made = sp.kron(made, line if k == axis else sp.identity(count))
         return sp.csr_matrix(made)
 
+    def _kind(self, j: int) -> type:
+        """Complex where a coefficient on a face is."""
+        shares = [side.share for side in self.sides[j].values() if side.share is not None]
+        return complex if any(np.iscomplexobj(share) for share in shares) else float
+
     def _first(self, j: int, axis: int, plain: bool = False) -> Affine:
         """First derivative: central; at a face the stated slope, else one-sided of second order."""
         n, h = self.shape[axis], self.steps[axis]
@@ -140,7 +149,7 @@ class Differences:
             line[0, n - 1], line[n - 1, 0] = -1.0, 1.0
         else:
             line[0, :3], line[n - 1, n - 3 :] = [-3.0, 4.0, -1.0], [1.0, -4.0, 3.0]
-        matrix = self._along(axis, line / (2 * h)).tolil()
+        matrix = self._along(axis, line / (2 * h)).astype(self._kind(j)).tolil()
         pieces = []
         for (k, side), stated in ({} if plain else self.sides[j]).items():
             if k == axis and stated.slope is not None:
@@ -159,7 +168,7 @@ class Differences:
             line[0, n - 1] = line[n - 1, 0] = 1.0
             return self._along(axis, line / h**2), self._boundary([])
         line[0, 1] = line[n - 1, n - 2] = 2.0
-        matrix = self._along(axis, line / h**2).tolil()
+        matrix = self._along(axis, line / h**2).astype(self._kind(j)).tolil()
         pieces = []
         for (k, side), stated in self.sides[j].items():
             if k != axis or natural:
@@ -245,8 +254,9 @@ class System:
         shape = self.lattice.grid[0].shape
         return [np.broadcast_to(np.asarray(r), shape) for r in self.call(*self.at(t, fields, rates))]
 
-    def derivative(self, t: float, fields: list[np.ndarray], rates: dict[tuple[int, int], np.ndarray],
-                   weights: dict[int, float]) -> sp.csr_matrix:  # fmt: skip
+    def derivative(
+        self, t: float, fields: list[np.ndarray], rates: dict[tuple[int, int], np.ndarray], weights: dict[int, float]
+    ) -> sp.csr_matrix:
         """Derivative by all numbers, with rates of order ``k`` counted ``weights[k]`` times."""
         count, n = len(fields), self.lattice.count
         strengths = self.call_slopes(*self.at(t, fields, rates))
@@ -256,151 +266,3 @@ class System:
             matrix = sp.identity(n) * weights.get(order, 0.0) if order else self.lattice.affine(j, counts)[0]
             grid[row][j] = grid[row][j] + sp.diags(np.broadcast_to(strength, (n,))) @ matrix
         return sp.csr_matrix(sp.bmat(grid, format="csr"))
-
-
-def solve_steady(problem: Problem, cells: list[int], traction: bool, mean_free: list[int]) -> tuple[Differences, list]:
-    """Newton's method on the equations at the nodes.
-
-    Raises:
-        NotApplicable: no solution was found.
-    """
-    lattice = Differences(problem, cells, traction)
-    system = System(lattice)
-    count, n = len(lattice.terms.names), lattice.count
-    dtype = complex if any(r.has(sympy.I) for r in lattice.terms.residuals) or any(
-        np.iscomplexobj(v) for sides in lattice.sides for s in sides.values() for v in (s.share,) if v is not None
-    ) or any(np.iscomplexobj(s.value(0.0)) for sides in lattice.sides for s in sides.values() if s.value) else float  # fmt: skip
-    state = np.concatenate([lattice.prescribe(j, 0.0, np.zeros(n, dtype)) for j in range(count)])
-    held = np.zeros(count * n, bool)
-    for j, known in enumerate(lattice.known):
-        held[j * n + known] = True
-    free = np.flatnonzero(~held)
-    means = sp.csr_matrix(np.array([
-        np.repeat(np.arange(count) == j, n)[free] * np.tile(_trapezoid(lattice), count)[free] for j in mean_free
-    ])) if mean_free else None  # fmt: skip
-    for _ in range(30):
-        fields = list(state.reshape(count, n))
-        left = np.concatenate(system.residual(0.0, fields, {}))[free]
-        matrix = system.derivative(0.0, fields, {}, {})[free][:, free]
-        if means is not None:
-            ones = sp.csr_matrix(np.array([np.repeat(np.arange(count) == j, n)[free].astype(float) for j in mean_free]))
-            matrix = sp.bmat([[matrix, ones.T], [means, None]])
-            left = np.concatenate([left, means @ state[free]])
-        try:
-            change = splu(sp.csc_matrix(matrix)).solve(left)[: len(free)]
-        except RuntimeError as error:
-            raise NotApplicable("the difference equations are singular") from error
-        state[free] -= change
-        if not np.isfinite(state).all():
-            break
-        if np.abs(change).max() <= 1e-10 * max(np.abs(state).max(), 1e-12):
-            return lattice, [field.reshape(1, *lattice.shape) for field in state.reshape(count, n)]
-    raise NotApplicable("Newton's method on the differences found no solution")
-
-
-def _trapezoid(lattice: Differences) -> np.ndarray:
-    made = np.ones(1)
-    for count, wrap in zip(lattice.shape, lattice.wraps, strict=True):
-        weight = np.ones(count)
-        if not wrap:
-            weight[[0, -1]] = 0.5
-        made = np.multiply.outer(made, weight).ravel()
-    return made / made.sum()
-
-
-def solve_in_time(problem: Problem, cells: list[int], times: np.ndarray, traction: bool, seconds: float,
-                  accuracy: float = 1e-6) -> tuple[Differences, list]:  # fmt: skip
-    """Method of lines with scipy's BDF.
-
-    Args:
-        problem: the person's.
-        cells: intervals along each axis.
-        times: at which the numbers are wanted.
-        traction: whether stated derivatives are tractions.
-        seconds: time after which to give up.
-        accuracy: relative tolerance of the integrator.
-
-    Raises:
-        NotApplicable: an unknown has no rate, or scipy found no way in time.
-    """
-    import time as clock
-
-    from scipy.integrate import solve_ivp
-
-    lattice = Differences(problem, cells, traction)
-    system, terms = System(lattice), lattice.terms
-    count, n = len(terms.names), lattice.count
-    orders = [max((k for (j, k, _) in terms.symbols if j == i), default=0) for i in range(count)]
-    top = [sympy.Matrix([[sympy.diff(r, terms.rate(j, orders[j])) if orders[j] else 0 for j in range(count)]
-                         for r in terms.residuals])][0]  # fmt: skip
-    if 0 in orders or len(set(orders)) > 1 or top.free_symbols or top.det() == 0:
-        raise NotApplicable("not every unknown has a time derivative with a constant factor")
-    order = orders[0]
-    inverse = np.array(top.inv().tolist(), complex)
-    inverse = inverse.real if not inverse.imag.any() else inverse
-    dtype = complex if np.iscomplexobj(inverse) or any(r.has(sympy.I) for r in terms.residuals) else float
-    free = [np.setdiff1d(np.arange(n), known) for known in lattice.known]
-    offsets = np.concatenate([[0], np.cumsum([len(f) for f in free])])
-    total = int(offsets[-1])
-    limit = clock.monotonic() + seconds
-
-    def unpack(t: float, y: np.ndarray) -> list[np.ndarray]:
-        fields = []
-        for j, places in enumerate(free):
-            field = np.zeros(n, dtype)
-            field[places] = y[offsets[j] : offsets[j + 1]]
-            fields.append(lattice.prescribe(j, t, field))
-        return fields
-
-    def rates_of(fields: list[np.ndarray], first: np.ndarray | None) -> dict[tuple[int, int], np.ndarray]:
-        made = {(j, order): np.zeros(n, dtype) for j in range(count)}
-        if order == 2 and first is not None:
-            for j, places in enumerate(free):
-                made[j, 1] = np.zeros(n, dtype)
-                made[j, 1][places] = first[offsets[j] : offsets[j + 1]]
-        return made
-
-    def slope(t: float, y: np.ndarray) -> np.ndarray:
-        if clock.monotonic() > limit:
-            raise NotApplicable("finite differences took too long")
-        fields = unpack(t, y[:total])
-        left = system.residual(t, fields, rates_of(fields, y[total:] if order == 2 else None))
-        rate = [-sum(inverse[i, k] * left[k] for k in range(count))[free[i]] for i in range(count)]
-        return np.concatenate([y[total:], *rate] if order == 2 else rate)
-
-    chosen = np.concatenate([j * n + places for j, places in enumerate(free)])
-    mixing = sp.kron(sp.csr_matrix(inverse), sp.identity(n))
-
-    def jacobian(t: float, y: np.ndarray) -> sp.csc_matrix:
-        fields = unpack(t, y[:total])
-        rates = rates_of(fields, y[total:] if order == 2 else None)
-        body = sp.csr_matrix(-mixing @ system.derivative(t, fields, rates, {}))[chosen][:, chosen]
-        if order == 1:
-            return sp.csc_matrix(body)
-        damping = sp.csr_matrix(
-            -mixing @ (system.derivative(t, fields, rates, {1: 1.0}) - system.derivative(t, fields, rates, {}))
-        )
-        return sp.csc_matrix(sp.bmat([[None, sp.identity(total)], [body, damping[chosen][:, chosen]]]))
-
-    starts = [_start(problem, terms, lattice, k) for k in range(order)]
-    y0 = np.concatenate([start[chosen] for start in starts]).astype(dtype)
-    wave = order == 2 or dtype is complex
-    method = {"method": "DOP853"} if wave else {"method": "BDF", "jac": jacobian}
-    scale = max(float(np.abs(y0).max()), 1e-12)
-    answer = solve_ivp(slope, (times[0], times[-1]), y0, t_eval=times, rtol=accuracy, atol=accuracy * scale, **method)
-    if not answer.success or not np.isfinite(answer.y).all():
-        raise NotApplicable("scipy's integrator found no way")
-    frames = [unpack(t, y[:total]) for t, y in zip(answer.t, answer.y.T, strict=True)]
-    return lattice, [np.array([frame[j].reshape(lattice.shape) for frame in frames]) for j in range(count)]
-
-
-def _start(problem: Problem, terms: Terms, lattice: Differences, order: int) -> np.ndarray:
-    made = []
-    for name in terms.names:
-        value = next(c.value for c in problem.conditions
-                     if c.kind == "initial" and c.unknown == name and c.derivative == order)  # fmt: skip
-        expression = terms.expression(value if value is not None else sympy.S.Zero, "initial value")
-        expression = expression.subs(terms.time, problem.domain[str(problem.time)][0])
-        values = np.asarray(compiled([expression], list(terms.space))(*lattice.grid)[0])
-        made.append(np.broadcast_to(values, (lattice.count,)))
-    return np.concatenate(made)

@@ -12,10 +12,10 @@ import scipy.sparse as sp
 import sympy
 from scipy.sparse.linalg import splu
 
-from sozai.assistant.equations.pde.forms import Form
+from sozai.assistant.equations.pde.form import Form
 from sozai.assistant.equations.pde.space import Points, Space
 
-NEWTON_STEPS = 14
+NEWTON_STEPS = 25
 NEWTON_TOLERANCE = 1e-11
 """Largest last change of Newton's method, relative to the largest number of each field."""
 
@@ -154,7 +154,7 @@ class Discrete:
         self.held = np.unique(np.concatenate(places)) if places else np.zeros(0, int)
 
     def _means(self) -> None:
-        """Rows that fix the mean of fields that only matter up to a constant."""
+        """Rows that give the mean of fields that only matter up to a constant."""
         body = self.regions[0].points
         self.means = np.zeros((len(self.form.mean_free), self.size))
         for row, j in enumerate(self.form.mean_free):
@@ -165,6 +165,12 @@ class Discrete:
         """The state with the values prescribed at a time."""
         for places, spots, call in self._prescribed:
             state[places] = call(*spots, t)[0]
+        return state
+
+    def centre(self, state: np.ndarray) -> np.ndarray:
+        """The state with the mean of fields that only matter up to a constant taken away."""
+        for row, j in enumerate(self.form.mean_free):
+            state[self.offsets[j] : self.offsets[j + 1]] -= self.means[row] @ state
         return state
 
     def parts(self, state: np.ndarray) -> list[np.ndarray]:
@@ -203,9 +209,11 @@ class Newton:
     def __init__(self, discrete: Discrete, only: np.ndarray | None = None):
         self.discrete = discrete
         self.free = discrete.free if only is None else only
-        means = discrete.means[:, self.free]
-        self.means = means[np.abs(means).sum(1) > 0]
-        self.multipliers = np.zeros(len(self.means), discrete.dtype)
+        # One number of each field that only matters up to a constant is set to zero; a dense row for the mean
+        # would fill the factors. What then does not balance is the multiplier; the mean is taken away after.
+        first = [discrete.offsets[j] for j in discrete.form.mean_free]
+        self.pins = np.flatnonzero(np.isin(self.free, first))
+        self.multipliers = np.zeros(len(self.pins), discrete.dtype)
         self._solver: Any = None
         self._at = float("nan")
 
@@ -213,14 +221,15 @@ class Newton:
         if self._solver is not None and self.discrete.constant and per_step == self._at:
             return
         matrix = self.discrete.derivative(t, state, rate, per_step)[self.free][:, self.free]
-        if len(self.means):
-            border = sp.csr_matrix(self.means)
+        if len(self.pins):
+            count = len(self.pins)
+            border = sp.csr_matrix((np.ones(count), (np.arange(count), self.pins)), shape=(count, len(self.free)))
             matrix = sp.bmat([[matrix, border.T], [border, None]])
         matrix = sp.csc_matrix(matrix)
         if not np.isfinite(matrix.data).all():
             raise Diverged("the coefficients are no longer finite numbers")
         try:
-            self._solver, self._at = splu(matrix, permc_spec="MMD_AT_PLUS_A"), per_step
+            self._solver, self._at = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.01), per_step
         except RuntimeError as error:
             raise Diverged("the equations do not determine the solution (singular matrix)") from error
 
@@ -231,15 +240,16 @@ class Newton:
             Diverged: no such state was found.
         """
         discrete, state = self.discrete, state.copy()
-        fresh, before = False, np.inf
+        stale, before = self._solver is None or self._at != per_step, np.inf
         for _ in range(NEWTON_STEPS):
             rate = per_step * (state - base)
-            if self._solver is None or self._at != per_step or not (fresh or before == np.inf):
+            if stale:
                 self._factor(t, state, rate, per_step)
-                fresh = True
+                stale = False
             left = discrete.residual(t, state, rate)[self.free]
-            if len(self.means):
-                left = np.concatenate([left + self.means.T @ self.multipliers, self.means @ state[self.free]])
+            if len(self.pins):
+                left[self.pins] += self.multipliers
+                left = np.concatenate([left, state[self.free][self.pins]])
             if not np.isfinite(left).all():
                 raise Diverged("the numbers are no longer finite")
             change = self._solver.solve(left)
@@ -247,12 +257,11 @@ class Newton:
             self.multipliers = self.multipliers - change[len(self.free) :]
             size = self._relative(change[: len(self.free)], state)
             if size <= NEWTON_TOLERANCE or (discrete.constant and self.discrete.form.linear):
-                return state
-            if size > 0.2 * before or size > 0.5:
-                fresh = False  # what is kept no longer serves: form it anew
+                return discrete.centre(state)
+            stale = size > 0.2 * before or size > 0.5  # what is kept no longer serves: form it anew
             before = size
         if before < 1e-8:
-            return state  # at the level of rounding
+            return discrete.centre(state)  # at the level of rounding
         raise Diverged("Newton's method found no solution")
 
     def _relative(self, change: np.ndarray, state: np.ndarray) -> float:

@@ -59,9 +59,12 @@ def _compare(study: Study, exact: Callable[..., np.ndarray], words: str) -> Verd
     allowed = max(bar, 1e-8 * study.scales[0])
     holds = gap <= allowed
     return Verdict(
-        "closed_form", holds, f"the numbers are {'within' if holds else 'NOT within'} the error bar of {words}: "
-        f"largest difference {gap:.1e}, error bar {bar:.1e}", gap / allowed,
-    )  # fmt: skip
+        "closed_form",
+        holds,
+        f"the numbers are {'within' if holds else 'NOT within'} the error bar of {words}: "
+        f"largest difference {gap:.1e}, error bar {bar:.1e}",
+        gap / allowed,
+    )
 
 
 def put(terms: Terms, expression: sympy.Expr, candidate: sympy.Expr) -> sympy.Expr:
@@ -202,7 +205,7 @@ def _integrated(problem: Problem, terms: Terms, residual: sympy.Expr) -> sympy.E
 
 def _left_on_faces(problem: Problem, terms: Terms, candidate: sympy.Expr) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
     """What each boundary condition leaves of a candidate, and the size to compare it to."""
-    for axis, symbol in enumerate(terms.space):
+    for symbol in terms.space:
         low, high = (sympy.nsimplify(float(e), rational=True) for e in problem.domain[str(symbol)])
         slope = sympy.diff(candidate, symbol)
         for mark, end, side in (("-", low, -1), ("+", high, 1)):

@@ -11,6 +11,7 @@ space, which the elements represent exactly: each order is measured alone, on fe
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Sequence
@@ -20,7 +21,8 @@ import numpy as np
 import sympy
 
 from sozai.assistant.equations.pde.discrete import Diverged, compiled
-from sozai.assistant.equations.pde.forms import Form, stress_sign, weak_form
+from sozai.assistant.equations.pde.form import Form, stress_sign
+from sozai.assistant.equations.pde.forms import weak_form
 from sozai.assistant.equations.pde.stepping import ORDERS, Run, compute, scheme_of
 from sozai.assistant.equations.problem import Condition, Problem
 from sozai.knowledge.verdict import Verdict
@@ -67,11 +69,12 @@ class Orders:
         says = "falls as theory says" if not wrong else "does not fall as theory says"
         amount = max((self.theory[name] - self.measured(name) for name in wrong), default=0.0)
         return Verdict(
-            f"order_in_{self.kind}", not wrong,
+            f"order_in_{self.kind}",
+            not wrong,
             f"the error in {self.kind} of a manufactured solution of the same operator {says}, {scheme}: order of "
             + ", ".join(parts),
             amount,
-        )  # fmt: skip
+        )
 
 
 def manufacture(problem: Problem, form: Form, kind: str, seed: int = 0) -> tuple[Form, list[sympy.Expr]]:
@@ -89,15 +92,20 @@ def manufacture(problem: Problem, form: Form, kind: str, seed: int = 0) -> tuple
     exact = _functions(form, _ranges(form), kind, np.random.default_rng(seed))
     numbers = {
         symbol: sympy.Rational(str(problem.parameters[symbol.name]))
-        for equation in problem.equations for symbol in equation.free_symbols if symbol.name in problem.parameters
-    }  # fmt: skip
+        for equation in problem.equations
+        for symbol in equation.free_symbols
+        if symbol.name in problem.parameters
+    }
 
     def on_exact(expression: sympy.Expr) -> sympy.Expr:
         """An expression of the problem with the function in place of the unknowns."""
         made = sympy.sympify(expression).subs(
-            {s: sympy.Rational(str(problem.parameters[s.name])) for s in sympy.sympify(expression).free_symbols
-             if s.name in problem.parameters}
-        )  # fmt: skip
+            {
+                s: sympy.Rational(str(problem.parameters[s.name]))
+                for s in sympy.sympify(expression).free_symbols
+                if s.name in problem.parameters
+            }
+        )
         for call in sorted(made.atoms(sympy.core.function.AppliedUndef), key=str):
             name = call.func.__name__
             if name in problem.unknowns:
@@ -126,8 +134,10 @@ def _condition(condition: Condition, problem: Problem, form: Form, exact, on_exa
     number = problem.unknowns.index(condition.unknown)
     function = exact[number]
     if condition.kind == "initial":
-        return replace(condition, value=sympy.diff(function, problem.time, condition.derivative)
-                       if condition.derivative else function)  # fmt: skip
+        return replace(
+            condition,
+            value=sympy.diff(function, problem.time, condition.derivative) if condition.derivative else function,
+        )
     axis = [str(s) for s in form.space].index(condition.where[:-1])
     side = 1 if condition.where[-1] == "+" else -1
     end = {form.space[axis]: sympy.Rational(str(form.box[axis][side > 0]))}
@@ -169,7 +179,7 @@ def _functions(
     form: Form, ranges: list[tuple[float, float]], kind: str, random: np.random.Generator
 ) -> list[sympy.Expr]:
     made = []
-    fourth = any(name.endswith("_laplacian") for name in form.names[form.shown :])
+    fourth = form.fourth_order
     for j, (middle, half) in enumerate(ranges):
         shape = sympy.S.One
         for axis, (low, high) in enumerate(form.box):
@@ -201,9 +211,15 @@ def cells_of(form: Form, shortest: int) -> list[int]:
 
 
 def measure_space(
-    problem: Problem, form: Form, *, degree: int, scheme: str, cells: Sequence[int], seed: int = 0,
+    problem: Problem,
+    form: Form,
+    *,
+    degree: int,
+    scheme: str,
+    cells: Sequence[int],
+    seed: int = 0,
     deadline: float | None = None,
-) -> Orders:  # fmt: skip
+) -> Orders:
     """Errors of the manufactured solution on meshes with ``cells`` elements along the shortest axis."""
     known, exact = manufacture(problem, form, "space", seed)
     errors: dict[str, list[float]] = {name: [] for name in form.names[: form.shown]}
@@ -211,7 +227,7 @@ def measure_space(
         run = _patient(known, cells_of(form, count), 4, degree, scheme, deadline)
         for j, name in enumerate(errors):
             errors[name].append(error_of(run, j, exact[j]))
-    theory = {name: degree + (0 if j in form.lower else 1) for j, name in enumerate(errors)}
+    theory = {name: form.order_in_space(j, degree) for j, name in enumerate(errors)}
     return Orders([1.0 / count for count in cells], errors, theory, "space")
 
 
@@ -227,16 +243,23 @@ def _patient(form: Form, cells: list[int], steps: int, degree: int, scheme: str,
 
 
 def measure_time(
-    problem: Problem, form: Form, *, degree: int, scheme: str, steps: Sequence[int], cells: int, seed: int = 0,
+    problem: Problem,
+    form: Form,
+    *,
+    degree: int,
+    scheme: str,
+    steps: Sequence[int],
+    cells: int,
+    seed: int = 0,
     deadline: float | None = None,
-) -> Orders:  # fmt: skip
+) -> Orders:
     """Errors of the manufactured solution with more and more steps on one coarse mesh.
 
     Where the mesh cannot represent the function (periodic axes, fourth order), the differences of the last run to
     those with fewer steps take the place of the errors.
     """
     known, exact = manufacture(problem, form, "time", seed)
-    fourth = any(name.endswith("_laplacian") for name in form.names[form.shown :])
+    fourth = form.fourth_order
     inexact = fourth or any(form.periodic)
     names = [name for j, name in enumerate(form.names[: form.shown]) if form.start[j] is not None]
     errors: dict[str, list[float]] = {name: [] for name in names}
@@ -248,7 +271,7 @@ def measure_time(
         if inexact:
             scale = float(np.abs(runs[-1].field(j)[-1]).max())
             ends = [run.field(j)[-1] for run in runs]
-            gaps = [float(np.abs(a - b).max()) / scale for a, b in zip(ends[:-1], ends[1:], strict=True)]
+            gaps = [float(np.abs(a - b).max()) / scale for a, b in itertools.pairwise(ends)]
             errors[name] = gaps
         else:
             errors[name] = [error_of(run, j, exact[j]) for run in runs]
@@ -271,9 +294,14 @@ def error_of(run: Run, j: int, exact: sympy.Expr) -> float:
 
 
 def verify(
-    problem: Problem, form: Form, *, degree: int = 2, scheme: str | None = None, seed: int = 0,
+    problem: Problem,
+    form: Form,
+    *,
+    degree: int = 2,
+    scheme: str | None = None,
+    seed: int = 0,
     deadline: float | None = None,
-) -> list[Orders]:  # fmt: skip
+) -> list[Orders]:
     """Orders in space and, of problems in time, in time; finer meshes follow where the coarse ones do not show it.
 
     Raises:
@@ -292,9 +320,15 @@ def verify(
         for first in (8, 32):
             steps = [first, 2 * first, 4 * first, 8 * first]
             stepping = measure_time(
-                problem, form, degree=degree, scheme=scheme, steps=steps, cells=3 if len(form.space) == 1 else 2,
-                seed=seed, deadline=deadline,
-            )  # fmt: skip
+                problem,
+                form,
+                degree=degree,
+                scheme=scheme,
+                steps=steps,
+                cells=3 if len(form.space) == 1 else 2,
+                seed=seed,
+                deadline=deadline,
+            )
             if all(stepping.holds(name) for name in stepping.errors):
                 break
             if deadline is not None and time.monotonic() > deadline:

@@ -7,6 +7,7 @@ is the theoretical one, 3 otherwise).
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sozai.assistant.equations.pde.discrete import Diverged
-from sozai.assistant.equations.pde.forms import Form
+from sozai.assistant.equations.pde.form import Form
 from sozai.assistant.equations.pde.manufactured import cells_of
 from sozai.assistant.equations.pde.space import refine
 from sozai.assistant.equations.pde.stepping import ORDERS, Run, compute
@@ -108,9 +109,14 @@ class Study:
 
 
 def study(
-    form: Form, *, degree: int, scheme: str, tolerance: float, deadline: float,
+    form: Form,
+    *,
+    degree: int,
+    scheme: str,
+    tolerance: float,
+    deadline: float,
     on_progress: Callable[[int, int, str], None] | None = None,
-) -> Study:  # fmt: skip
+) -> Study:
     """Refine until the error bar is below ``tolerance`` times the range of each unknown, or time is up.
 
     Args:
@@ -123,6 +129,7 @@ def study(
 
     Raises:
         Diverged: no resolution gives finite numbers.
+        TimeoutError: the deadline passed before there were three meshes.
     """
     made = Study(form, degree, scheme)
     steady = form.span is None
@@ -167,7 +174,7 @@ def _begin(made: Study, cells: int, steps: int, deadline: float) -> tuple[int, i
             if made.form.span is None or more == 16:
                 raise
         except TimeoutError:
-            raise Diverged("the time was up before the first three meshes were solved; give more minutes") from None
+            raise TimeoutError("the time was up before the first three meshes were solved") from None
         else:
             return cells, steps * more
     raise AssertionError
@@ -181,9 +188,15 @@ def _need(made: Study, cells: int, steps: int, deadline: float) -> None:
     for pair in pairs:
         if pair not in made.runs:
             made.runs[pair] = compute(
-                made.form, cells_of(made.form, pair[0]), pair[1], frames=FRAMES if made.form.span else 1,
-                degree=made.degree, scheme=made.scheme, grading=made.grading, deadline=deadline,
-            )  # fmt: skip
+                made.form,
+                cells_of(made.form, pair[0]),
+                pair[1],
+                frames=FRAMES if made.form.span else 1,
+                degree=made.degree,
+                scheme=made.scheme,
+                grading=made.grading,
+                deadline=deadline,
+            )
 
 
 def _too_much(made: Study, finer: tuple[int, int], deadline: float) -> str:
@@ -210,12 +223,14 @@ def _converge(made: Study) -> None:
     for j in range(made.form.shown):
         fields = [made.runs[n, steps].field(j) for n in (cells // 4, cells // 2, cells)]
         degree = made.runs[cells, steps].discrete.degrees[j]
-        gaps = [_gap(refine(a, degree, 1), b) for a, b in zip(fields[:-1], fields[1:], strict=True)]
-        made.in_space.append(_estimate([cells // 2, cells], gaps, degree + 1, made.scales[-1]))
+        gaps = [_gap(refine(a, degree, 1), b) for a, b in itertools.pairwise(fields)]
+        made.in_space.append(
+            _estimate([cells // 2, cells], gaps, made.form.order_in_space(j, made.degree), made.scales[j])
+        )
         if made.form.span is not None:
             fields = [made.runs[cells, m].field(j) for m in (steps // 4, steps // 2, steps)]
-            gaps = [_gap(a, b) for a, b in zip(fields[:-1], fields[1:], strict=True)]
-            made.in_time.append(_estimate([steps // 2, steps], gaps, ORDERS[made.scheme], made.scales[-1]))
+            gaps = [_gap(a, b) for a, b in itertools.pairwise(fields)]
+            made.in_time.append(_estimate([steps // 2, steps], gaps, ORDERS[made.scheme], made.scales[j]))
 
 
 def scale_of(values: np.ndarray) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 import sympy
 from sympy.printing.numpy import SciPyPrinter
 
-from sozai.assistant.equations.pde.forms import Form
+from sozai.assistant.equations.pde.form import Form
 from sozai.assistant.equations.pde.refine import FRAMES, Study
 from sozai.assistant.equations.pde.stepping import follows
 
@@ -26,8 +26,14 @@ def script_of(form: Form, study: Study, words: str) -> str:
     """
     discrete = study.best.discrete
     head = [
-        '"""' + _clean(words) + '"""', "", "import numpy as np", "import scipy.sparse as sp",
-        "import scipy.special", "import skfem", "from scipy.sparse.linalg import splu", "",
+        '"""' + _clean(words) + '"""',
+        "",
+        "import numpy as np",
+        "import scipy.sparse as sp",
+        "import scipy.special",
+        "import skfem",
+        "from scipy.sparse.linalg import splu",
+        "",
         f"FIELDS = {form.names!r}",
         f"SHOWN = {form.shown}  # the unknowns of the problem; what follows them is auxiliary",
         f"DEGREES = {discrete.degrees!r}  # of the elements",
@@ -42,10 +48,11 @@ def script_of(form: Form, study: Study, words: str) -> str:
         f"DTYPE = {'complex' if form.complex else 'float'}",
         f"SOLVE_FOR_START = {follows(form)!r}  # fields without a rate are solved for at the start",
         f"THIN = {study.thinning()!r}  # every how manieth node of each axis is written",
-        "", "# Integrals of (row, kind, values): kind -1 times the test function, kind k times its derivative along axis k.",
-        "# Derivatives of the values follow as (row, kind, field, what, values): what is -1 for the field's value, -2 for",
-        "# its time derivative, k for its derivative along axis k.",
-    ]  # fmt: skip
+        "",
+        "# Integrals of (row, kind, values): kind -1 times the test function, kind k times its slope along axis k.",
+        "# Derivatives of the values follow as (row, kind, field, what, values): what is -1 for the field's value,",
+        "# -2 for its time derivative, k for its slope along axis k.",
+    ]
     inside = [
         *((i, k, -form.flux[i][k]) for i in range(len(form.names)) for k in range(len(form.space))),
         *((i, -1, form.rest[i]) for i in range(len(form.names))),
@@ -66,7 +73,9 @@ def script_of(form: Form, study: Study, words: str) -> str:
             text.append(f"    ({j}, {axis}, {side}, lambda {place}: {_code(value)}),")
     text += ["]", "START = ["]
     for value in form.start:
-        text.append(f"    lambda {place}: {_code(value)}," if value is not None else "    None,  # follows from the others")
+        text.append(
+            f"    lambda {place}: {_code(value)}," if value is not None else "    None,  # follows from the others"
+        )
     text += ["]", ""]
     return "\n".join(text) + "\n" + _BODY.read_text(encoding="utf-8")
 
@@ -95,6 +104,16 @@ def _functions(name: str, form: Form, tested: list[tuple[int, int, sympy.Expr]])
                 if strength != 0:
                     entries.append(f"        ({row}, {kind}, {j}, {what}, {_code(strength)}),")
     return [
-        "", "", f"def {name}({signature}):", "    return [", *rows, "    ]",
-        "", "", f"def {name}_derivatives({signature}):", "    return [", *entries, "    ]",
-    ]  # fmt: skip
+        "",
+        "",
+        f"def {name}({signature}):",
+        "    return [",
+        *rows,
+        "    ]",
+        "",
+        "",
+        f"def {name}_derivatives({signature}):",
+        "    return [",
+        *entries,
+        "    ]",
+    ]

@@ -7,8 +7,9 @@ import time
 import numpy as np
 import sympy
 
-from sozai.assistant.equations.pde.differences import Differences, NotApplicable, System, solve_in_time, solve_steady
+from sozai.assistant.equations.pde.differences import Differences, NotApplicable, System
 from sozai.assistant.equations.pde.discrete import Diverged, Newton, compiled
+from sozai.assistant.equations.pde.lines import solve_in_time, solve_steady
 from sozai.assistant.equations.pde.manufactured import cells_of
 from sozai.assistant.equations.pde.refine import COARSEST, Study
 from sozai.assistant.equations.pde.stepping import Run, one_step
@@ -30,15 +31,21 @@ def residual_verdict(problem: Problem, study: Study) -> Verdict:
         return Verdict("residual", None, f"the residual of the equations was not taken: {error}")
     coarse, fine = found
     holds = fine <= 1e-6 or (fine <= RESIDUAL and fine <= 0.75 * coarse)
+    smooth = all(c.holds for c in study.in_space)
     return Verdict(
-        "residual", holds if holds or fine > RESIDUAL else None,
+        "residual",
+        holds if holds or (smooth and fine > RESIDUAL) else None,
         f"differences of the numbers put into the equations as written leave {fine:.1e} of the size of their terms on "
-        f"{cells[1]} cells, {coarse:.1e} on {cells[0]}", fine,
-    )  # fmt: skip
+        f"{cells[1]} cells, {coarse:.1e} on {cells[0]}",
+        fine,
+    )
 
 
 def _residual(problem: Problem, run: Run, cells: list[int]) -> float:
-    """Residual relative to the sum of the sizes of the terms, in the mean square over inner nodes."""
+    """Residual relative to the sum of the sizes of the terms, in the mean square over inner nodes.
+
+    The tenth of the nodes where it is largest is left out: at corners the solution may not be smooth.
+    """
     form = run.discrete.form
     lattice = Differences(problem, cells, False) if not form.traction else Differences(_held(problem), cells, False)
     system = System(lattice)
@@ -46,7 +53,9 @@ def _residual(problem: Problem, run: Run, cells: list[int]) -> float:
     h = 1.0
     if form.span is not None:
         middle = len(run.times) // 2
-        t, h = float(run.times[middle]), (form.span[1] - form.span[0]) / 4000
+        # Waves hold fast modes that no mesh resolves: their own step averages over them.
+        t = float(run.times[middle])
+        h = (form.span[1] - form.span[0]) / (run.steps if run.scheme == "midpoint" else 4000)
         newton, scheme = Newton(run.discrete), run.scheme
         first = one_step(newton, scheme, t, h, run.states[middle])
         states = [run.states[middle], first, one_step(newton, scheme, t + h, h, first)]
@@ -77,11 +86,14 @@ def _residual(problem: Problem, run: Run, cells: list[int]) -> float:
     worst = 0.0
     arguments = system.at(t, fields, rates)
     for residual in lattice.terms.residuals:
-        parts = [np.broadcast_to(np.asarray(p), keep.shape)[keep]
-                 for p in compiled(list(sympy.Add.make_args(residual)), system.arguments)(*arguments)]  # fmt: skip
+        parts = [
+            np.broadcast_to(np.asarray(p), keep.shape)[keep]
+            for p in compiled(list(sympy.Add.make_args(residual)), system.arguments)(*arguments)
+        ]
         size = np.sqrt((sum(np.abs(p) for p in parts) ** 2).mean())
         if size > 0:
-            worst = max(worst, float(np.sqrt((np.abs(sum(parts)) ** 2).mean()) / size))
+            left = np.sort(np.abs(sum(parts)))[: max(1, int(0.9 * keep.sum()))]
+            worst = max(worst, float(np.sqrt((left**2).mean()) / size))
     return worst
 
 
@@ -113,9 +125,9 @@ def second_method(problem: Problem, study: Study, seconds: float) -> Verdict:
             started = time.monotonic()
             left = seconds - (started - began)
             if form.span is None:
-                lattice, fields = solve_steady(problem, cells, form.traction, form.mean_free)
+                lattice, fields = solve_steady(problem, cells, form.traction, form.mean_free, form.complex)
             else:
-                lattice, fields = solve_in_time(problem, cells, study.best.times, form.traction, left)
+                lattice, fields = solve_in_time(problem, cells, study.best.times, form.traction, left, form.complex)
             kept.append((factor, [_common(field, lattice.wraps, factor) for field in fields]))
             spent = time.monotonic() - started
             if len(kept) > 1 and _bar(kept, study) < 0.2 * max(1e-3, study_bar(study)):
@@ -168,10 +180,14 @@ def _agree(kept: list[tuple[int, list[np.ndarray]]], study: Study) -> Verdict:
     words = "; ".join(parts)
     method = "finite differences" + (" with scipy's own time steps" if form.span is not None else "")
     if vague:
-        return Verdict("second_method", None, f"{method} on {factor * COARSEST[len(form.space)]} intervals are too "
-                       f"coarse to tell: {words}")  # fmt: skip
+        return Verdict(
+            "second_method",
+            None,
+            f"{method} on {factor * COARSEST[len(form.space)]} intervals are too coarse to tell: {words}",
+        )
     return Verdict(
-        "second_method", worst <= 1.0,
-        f"{method} {'agree' if worst <= 1 else 'do not agree'} within both error bars: {words}", worst,
-    )  # fmt: skip
-
+        "second_method",
+        worst <= 1.0,
+        f"{method} {'agree' if worst <= 1 else 'do not agree'} within both error bars: {words}",
+        worst,
+    )

@@ -10,7 +10,8 @@ import numpy as np
 
 from sozai.assistant.equations.pde.conserved import conservation
 from sozai.assistant.equations.pde.discrete import Diverged
-from sozai.assistant.equations.pde.forms import Form, weak_form
+from sozai.assistant.equations.pde.form import Form
+from sozai.assistant.equations.pde.forms import weak_form
 from sozai.assistant.equations.pde.known import closed_form_verdicts
 from sozai.assistant.equations.pde.manufactured import Orders, verify
 from sozai.assistant.equations.pde.refine import FRAMES, Study, study
@@ -30,9 +31,13 @@ SCHEMES = {
 
 
 def solve_pde(
-    problem: Problem, *, tolerance: float = 1e-3, minutes: float = 5, seed: int = 0,
+    problem: Problem,
+    *,
+    tolerance: float = 1e-3,
+    minutes: float = 5,
+    seed: int = 0,
     on_progress: OnProgress | None = None,
-) -> Solution:  # fmt: skip
+) -> Solution:
     """Solve a partial differential equation on a box and prove the numbers.
 
     The equations become a weak form, which scikit-fem's quadratic elements and an implicit scheme of second order
@@ -83,7 +88,10 @@ def _orders(problem: Problem, form: Form, degree: int, scheme: str, seed: int, d
         orders = verify(problem, form, degree=degree, scheme=scheme, seed=seed, deadline=deadline)
     except (Diverged, TimeoutError) as error:
         why = str(error) or "the time was up"
-        return [], [Verdict("order_in_space", None, f"the order could not be measured on a manufactured solution: {why}")]
+        # No solution without its order: what could not be measured was not shown.
+        return [], [
+            Verdict("order_in_space", False, f"the order could not be measured on a manufactured solution: {why}")
+        ]
     return orders, [each.verdict(_words(form, degree, scheme, each.kind)) for each in orders]
 
 
@@ -98,9 +106,15 @@ def _words(form: Form, degree: int, scheme: str, kind: str) -> str:
 def _study(form: Form, degree: int, scheme: str, tolerance: float, deadline: float, tell: OnProgress) -> Study:
     try:
         found = study(
-            form, degree=degree, scheme=scheme, tolerance=tolerance, deadline=deadline,
+            form,
+            degree=degree,
+            scheme=scheme,
+            tolerance=tolerance,
+            deadline=deadline,
             on_progress=lambda done, total, note: tell(2, 5, note),
-        )  # fmt: skip
+        )
+    except TimeoutError as error:
+        raise UserError(str(error), mend="give more minutes") from error
     except Diverged as error:
         raise UserError(
             f"no solution was found: {error}",
@@ -112,8 +126,9 @@ def _study(form: Form, degree: int, scheme: str, tolerance: float, deadline: flo
         if spare.size > number and spare[number] > 1e-3 * max(size, 1e-12):
             raise UserError(
                 f"there is no steady {form.names[j]}: what the sources give and what flows through the boundary differ "
-                f"by {spare[number]:.3g}", mend="let them balance, or prescribe a value on a face",
-            )  # fmt: skip
+                f"by {spare[number]:.3g}",
+                mend="let them balance, or prescribe a value on a face",
+            )
     return found
 
 
@@ -139,19 +154,34 @@ def _convergence(found: Study, tolerance: float) -> list[Verdict]:
             for j, c in enumerate(parts)
         )
         says = (
-            f"as theory says ({'/'.join(sorted({str(c.theory) for c in parts}))})" if theory
+            f"as theory says ({'/'.join(sorted({str(c.theory) for c in parts}))})"
+            if theory
             else f"with less than the theoretical order {parts[0].theory}, as where data are not smooth; the error bar "
-            "uses the seen order and a factor of safety of 3" if converges else "not yet"
-        )  # fmt: skip
+            "uses the seen order and a factor of safety of 3"
+            if converges
+            else "not yet"
+        )
         what = f"{found.cells} cells" if kind == "space" else f"{found.steps} steps"
-        made.append(Verdict(
-            f"convergence_in_{kind}", converges, f"on this problem the numbers converge {says}: order of {words}, up to "
-            f"{what}", max((c.theory - c.order for c in parts if not math.isinf(c.order)), default=0.0),
-        ))  # fmt: skip
+        made.append(
+            Verdict(
+                f"convergence_in_{kind}",
+                converges,
+                f"on this problem the numbers converge {says}: order of {words}, up to {what}",
+                max((c.theory - c.order for c in parts if not math.isinf(c.order)), default=0.0),
+            )
+        )
     worst = max(found.error(j) / found.scales[j] for j in range(found.form.shown))
     reached = f"the error bar is {worst:.1e} of the range, the wish was {tolerance:.0e}"
-    made.append(Verdict("tolerance", found.reached, reached if found.reached else f"{reached}; {found.why}",
-                        0.0 if found.reached else worst, severity="soft"))  # fmt: skip
+    # A wider bar than was wished for is no failure of the proof: the bar itself says it.
+    made.append(
+        Verdict(
+            "tolerance",
+            found.reached or None,
+            reached if found.reached else f"{reached}; {found.why}",
+            0.0 if found.reached else worst,
+            severity="soft",
+        )
+    )
     return made
 
 
@@ -185,21 +215,44 @@ def _solution(
     if not found.reached:
         notes.append(f"the wanted accuracy was not reached: {found.why}")
     return Solution(
-        problem, method, axes, values, error, verdicts, _sentence(verdicts, found), script_of(form, found, problem.text), closed, notes,
+        problem,
+        method,
+        axes,
+        values,
+        error,
+        verdicts,
+        _sentence(verdicts, found),
+        script_of(form, found, problem.text),
+        closed,
+        notes,
         {
             "orders": [
-                {"kind": o.kind, "sizes": o.sizes, "errors": o.errors, "theory": o.theory,
-                 "measured": {name: o.measured(name) for name in o.errors}} for o in orders
+                {
+                    "kind": o.kind,
+                    "sizes": o.sizes,
+                    "errors": o.errors,
+                    "theory": o.theory,
+                    "measured": {name: o.measured(name) for name in o.errors},
+                }
+                for o in orders
             ],
             "own": {
-                kind: {form.names[j]: {"sizes": c.sizes, "gaps": c.gaps, "order": c.order, "theory": c.theory}
-                       for j, c in enumerate(parts)}
-                for kind, parts in (("space", found.in_space), ("time", found.in_time)) if parts
+                kind: {
+                    form.names[j]: {"sizes": c.sizes, "gaps": c.gaps, "order": c.order, "theory": c.theory}
+                    for j, c in enumerate(parts)
+                }
+                for kind, parts in (("space", found.in_space), ("time", found.in_time))
+                if parts
             },
-            "cells": list(run.discrete.space.cells), "steps": found.steps, "scheme": found.scheme,
-            "degree": found.degree, "grading": found.grading, "seed": seed, "frames": FRAMES,
+            "cells": list(run.discrete.space.cells),
+            "steps": found.steps,
+            "scheme": found.scheme,
+            "degree": found.degree,
+            "grading": found.grading,
+            "seed": seed,
+            "frames": FRAMES,
         },
-    )  # fmt: skip
+    )
 
 
 def _sentence(verdicts: list[Verdict], found: Study) -> str:
@@ -209,10 +262,14 @@ def _sentence(verdicts: list[Verdict], found: Study) -> str:
         "order_in_time": "its order in time",
         "convergence_in_space": "convergence on this problem in space",
         "convergence_in_time": "and in time",
-        "mass": "conservation of mass", "energy": "the law of energy", "flux_balance": "the balance of fluxes",
-        "maximum_principle": "the range of values", "residual": "the residual of the equations as written",
-        "closed_form": "agreement with a closed form", "second_method": "agreement with a second method",
-    }  # fmt: skip
+        "mass": "conservation of mass",
+        "energy": "the law of energy",
+        "flux_balance": "the balance of fluxes",
+        "maximum_principle": "the range of values",
+        "residual": "the residual of the equations as written",
+        "closed_form": "agreement with a closed form",
+        "second_method": "agreement with a second method",
+    }
 
     def listed(state: bool | None) -> str:
         names = dict.fromkeys(labels[v.rule] for v in verdicts if v.passed is state and v.rule in labels)
@@ -223,8 +280,9 @@ def _sentence(verdicts: list[Verdict], found: Study) -> str:
         parts.append(f"FAILED: {listed(False)}; do not use these numbers before this is understood.")
     if listed(None):
         parts.append(f"Not decided: {listed(None)}.")
-    parts.append("The error bar is an estimate from three meshes"
-                 + (" and three numbers of steps" if found.in_time else "") + ", not a bound.")  # fmt: skip
+    parts.append(
+        "The error bar is an estimate from three meshes"
+        + (" and three numbers of steps" if found.in_time else "")
+        + ", not a bound."
+    )
     return " ".join(parts)
-
-

@@ -6,7 +6,6 @@ lattice, so that fields are arrays; a periodic axis is closed by letting its las
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -40,8 +39,9 @@ class Space:
         degrees: of the elements that are used.
     """
 
-    def __init__(self, box: Sequence[tuple[float, float]], cells: Sequence[int], periodic: Sequence[bool],
-                 degrees: Sequence[int]):  # fmt: skip
+    def __init__(
+        self, box: Sequence[tuple[float, float]], cells: Sequence[int], periodic: Sequence[bool], degrees: Sequence[int]
+    ):
         import skfem
 
         self.box, self.cells, self.periodic = list(box), list(cells), list(periodic)
@@ -55,10 +55,15 @@ class Space:
         order = 2 * max(degrees) + 1
         faces = {
             (axis, side): mesh.facets_satisfying(
-                lambda x, axis=axis, side=side: np.isclose(x[axis], box[axis][side > 0], rtol=0, atol=1e-9 * (
-                    box[axis][1] - box[axis][0])), boundaries_only=True)
-            for axis in range(len(cells)) if not periodic[axis] for side in (-1, 1)
-        }  # fmt: skip
+                lambda x, axis=axis, side=side: np.isclose(
+                    x[axis], box[axis][side > 0], rtol=0, atol=1e-9 * (box[axis][1] - box[axis][0])
+                ),
+                boundaries_only=True,
+            )
+            for axis in range(len(cells))
+            if not periodic[axis]
+            for side in (-1, 1)
+        }
         self.shape = {p: tuple(p * n + 1 for n in cells) for p in set(degrees)}
         self._closed = {p: self._closing(p) for p in set(degrees)}
         self.size = {p: int(self._closed[p].max()) + 1 for p in set(degrees)}
@@ -146,26 +151,3 @@ def _refine_axis(values: np.ndarray, p: int, axis: int) -> np.ndarray:
         new[..., 1::4] = 0.375 * left + 0.75 * middle - 0.125 * right
         new[..., 3::4] = -0.125 * left + 0.75 * middle + 0.375 * right
     return np.moveaxis(new, -1, axis)
-
-
-def lattice_weights(axes: Sequence[np.ndarray], p: int) -> np.ndarray:
-    """Weights of the composite trapezoidal (degree 1) or Simpson rule (degree 2) on a lattice."""
-    parts = []
-    for spots in axes:
-        step = (spots[-1] - spots[0]) / (len(spots) - 1)
-        weight = np.full(len(spots), step)
-        if p == 1:
-            weight[[0, -1]] /= 2
-        else:
-            weight[1::2], weight[::2] = 4 * step / 3, 2 * step / 3
-            weight[[0, -1]] = step / 3
-        parts.append(weight)
-    made = parts[0]
-    for part in parts[1:]:
-        made = np.multiply.outer(made, part)
-    return made
-
-
-def corners(dimension: int) -> list[tuple[int, ...]]:
-    """All faces' corners: used to sample data at the ends of a box."""
-    return list(itertools.product((0, 1), repeat=dimension))

@@ -16,7 +16,7 @@ import numpy as np
 import sympy
 
 from sozai.assistant.equations.pde.discrete import Discrete, Diverged, Newton, compiled
-from sozai.assistant.equations.pde.forms import Form
+from sozai.assistant.equations.pde.form import Form
 from sozai.assistant.equations.pde.space import Space
 
 ORDERS = {"sdirk2": 2, "midpoint": 2, "steady": 0}
@@ -35,6 +35,7 @@ class Run:
         seconds: CPU time it took.
         scheme: in time.
         multipliers: of the conditions on means: what keeps sources and boundary fluxes from balancing.
+        steps: in time.
     """
 
     discrete: Discrete
@@ -43,6 +44,7 @@ class Run:
     seconds: float
     scheme: str
     multipliers: np.ndarray
+    steps: int
 
     def field(self, j: int) -> np.ndarray:
         """A field over frames and lattice."""
@@ -67,9 +69,17 @@ def degrees_of(form: Form, degree: int) -> list[int]:
 
 
 def compute(
-    form: Form, cells: Sequence[int], steps: int, *, frames: int = 1, degree: int = 2, scheme: str | None = None,
-    grading: float = 1.0, deadline: float | None = None, on_step: Callable[[int, int], None] | None = None,
-) -> Run:  # fmt: skip
+    form: Form,
+    cells: Sequence[int],
+    steps: int,
+    *,
+    frames: int = 1,
+    degree: int = 2,
+    scheme: str | None = None,
+    grading: float = 1.0,
+    deadline: float | None = None,
+    on_step: Callable[[int, int], None] | None = None,
+) -> Run:
     """Solve on one mesh with one number of equal time steps.
 
     Args:
@@ -99,7 +109,7 @@ def compute(
             times = np.zeros(1)
         else:
             states, times, newton = _march(discrete, scheme, steps, frames, grading, deadline, on_step)
-    return Run(discrete, times, np.array(states), time.process_time() - began, scheme, newton.multipliers)
+    return Run(discrete, times, np.array(states), time.process_time() - began, scheme, newton.multipliers, steps)
 
 
 def _damped(newton: Newton, guess: np.ndarray) -> np.ndarray:
@@ -118,8 +128,15 @@ def _damped(newton: Newton, guess: np.ndarray) -> np.ndarray:
     return state
 
 
-def _march(discrete: Discrete, scheme: str, steps: int, frames: int, grading: float,
-           deadline: float | None, on_step: Callable[[int, int], None] | None) -> tuple[list[np.ndarray], np.ndarray, Newton]:  # fmt: skip
+def _march(
+    discrete: Discrete,
+    scheme: str,
+    steps: int,
+    frames: int,
+    grading: float,
+    deadline: float | None,
+    on_step: Callable[[int, int], None] | None,
+) -> tuple[list[np.ndarray], np.ndarray, Newton]:
     form = discrete.form
     assert form.span is not None
     begin, end = form.span
@@ -175,9 +192,12 @@ def initial_state(discrete: Discrete) -> np.ndarray:
         raise Diverged("the initial or boundary values are not finite somewhere")
     free = set(discrete.free.tolist())
     missing = [
-        n for j, value in enumerate(form.start) if value is None
-        for n in range(discrete.offsets[j], discrete.offsets[j + 1]) if n in free
-    ]  # fmt: skip
+        n
+        for j, value in enumerate(form.start)
+        if value is None
+        for n in range(discrete.offsets[j], discrete.offsets[j + 1])
+        if n in free
+    ]
     if missing and follows(form):
         state = Newton(discrete, np.array(missing)).solve(begin, state, state, 0.0)
     return state

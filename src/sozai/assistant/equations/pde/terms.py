@@ -112,9 +112,10 @@ class Terms:
             raise UserError(f"{NOT_SOLVED}: the term {derivative} is of too high an order", where)
         if total == 3:
             raise UserError(
-                f"{NOT_SOLVED}: the term {derivative} is of third order in space", where,
+                f"{NOT_SOLVED}: the term {derivative} is of third order in space",
+                where,
                 "write a fourth-order equation with variable mobility as two equations of second order",
-            )  # fmt: skip
+            )
         return self.symbol(unknown, time, tuple(space))
 
     def _known(self, made: sympy.Expr, where: str) -> None:
