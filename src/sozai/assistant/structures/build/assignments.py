@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
+from itertools import islice, product
 
 import numpy as np
 
@@ -15,9 +17,12 @@ from sozai.materials.wyckoff import Gene, WyckoffPosition, space_group
 
 MOST_ATOMS = 240
 """Atoms of the conventional cell up to which assignments are searched."""
-_MOST_PER_ELEMENT = 3000
+_MOST_WAYS = 600  # of one element in one cell
+_MOST_SITES = 6  # of one element, where they are not stated
 MOST_SEARCHED = 20_000
-"""Assignments that are listed at most before they are ranked."""
+"""Combinations that are looked at in one space group with one number of formula units."""
+
+_Way = tuple[tuple[str, str, tuple[float, float, float] | None], ...]
 
 
 @dataclass(frozen=True)
@@ -79,27 +84,17 @@ def assignments(rules: StructureRules, targets: Targets, most: int = 200) -> Sea
     space group the commonest ones of known materials are tried, in that order.
     """
     groups = (rules.space_group,) if rules.space_group else common_space_groups()
-    every: list[Assignment] = []
-    complete = rules.space_group is not None
-    for rank, number in enumerate(groups):
-        room = MOST_SEARCHED if rules.space_group else MOST_SEARCHED // 10
-        before = len(every)
-        for units in _units(rules, targets, number):
-            for assignment, whole in _of_group(rules, targets, number, units):
-                complete &= whole
-                # Small cells and common space groups first.
-                crowd = 0.1 * assignment.gene.n_atoms
-                every.append(replace(assignment, penalty=assignment.penalty + 0.1 * rank + crowd))
-                if len(every) - before >= room:
-                    break
-            if len(every) - before >= room:
-                complete = False
-                break
+    streams = [
+        _of_group(rules, targets, number, units, crowd=0.1 * rank, cap=_MOST_WAYS if rules.space_group else 100)
+        for rank, number in enumerate(groups)
+        for units in _units(rules, targets, number)
+    ]
     # Balance and equivalence cost milliseconds each: only for those that are simple.
-    every.sort(key=_rank)
+    every = list(islice(heapq.merge(*streams, key=_rank), 6 * most + 1))
+    complete = rules.space_group is not None and len(every) <= 6 * most
     simple = [
         replace(item, penalty=item.penalty + 10.0 * unbalanced(item.space_group, item.sites, targets))
-        for item in every[: 8 * most]
+        for item in every[: 6 * most]
     ]
     found: dict[Gene, Assignment] = {}
     for item in sorted(simple, key=_rank):
@@ -108,11 +103,12 @@ def assignments(rules: StructureRules, targets: Targets, most: int = 200) -> Sea
         if len(found) > most:
             break
     kept = tuple(found.values())[:most]
-    bounded = not complete or len(every) > 8 * most or len(found) > most
-    told = f"{len(every)} assignment{'s' * (len(every) != 1)} of Wyckoff positions"
+    bounded = not complete or len(found) > most
+    told = f"{'more than ' * (len(every) > 6 * most)}{len(simple)} assignment{'s' * (len(simple) != 1)}"
+    told += " of Wyckoff positions"
     if bounded:
-        told += f", the {len(kept)} most plausible are tried" + " (the search was bounded)" * (not complete)
-    elif len(kept) < len(every):
+        told += f", the {len(kept)} most plausible are tried"
+    elif len(kept) < len(simple):
         told += f", {len(kept)} without equivalent ones"
     stated = len(kept) == 1 and all(site.letter for site in rules.sites) and bool(rules.sites)
     return Search(kept, not bounded, told, stated)
@@ -153,7 +149,7 @@ def _units(rules: StructureRules, targets: Targets, number: int) -> Sequence[int
         low = max(low, int(np.ceil(volumes[0] * 0.97 / targets.volume[1])))
         high = min(high, int(volumes[1] * 1.03 / targets.volume[0]))
     # Small cells first: more than eight formula units a lattice point are rare.
-    high = min(high, max(8 * group.lattice_points, least))
+    high = min(high, max((8 if rules.space_group else 4) * group.lattice_points, least))
     return range(low, high + 1)
 
 
@@ -164,88 +160,99 @@ def _multiplicity(site: Site, number: int) -> int | None:
     return site.multiplicity
 
 
-def _of_group(rules: StructureRules, targets: Targets, number: int, units: int) -> Iterator[tuple[Assignment, bool]]:
-    """Assignments in one space group with so many formula units."""
+def _of_group(
+    rules: StructureRules, targets: Targets, number: int, units: int, crowd: float, cap: int
+) -> Iterator[Assignment]:
+    """Assignments in one space group with so many formula units, the least penalty first."""
     group = space_group(number)
-    choices: list[list[tuple[tuple[str, str, tuple[float, float, float] | None], ...]]] = []
-    whole = True
+    fixed = {position.letter for position in group.positions if position.degrees_of_freedom == 0}
+    choices: list[list[tuple[float, _Way]]] = []
     for element, count in targets.counts.items():
-        ways, all_of_them = _ways(rules, number, element, count * units)
-        whole &= all_of_them
+        ways = _ways(rules, number, element, count * units, cap)
         if not ways:
             return
-        choices.append(ways)
-    fixed = {position.letter for position in group.positions if position.degrees_of_freedom == 0}
-    # Elements with the fewest ways first, so that clashes show early.
-    choices.sort(key=len)
-    stack: list[tuple[int, tuple, frozenset[str]]] = [(0, (), frozenset())]
-    while stack:
-        depth, chosen, used = stack.pop()
-        if depth == len(choices):
+        choices.append(sorted(((_penalty(number, way, targets), way) for way in ways), key=lambda item: item[0]))
+    # Small cells and common space groups first.
+    crowd += 0.1 * units * sum(targets.counts.values()) / group.lattice_points
+    first = (0,) * len(choices)
+    heap = [(sum(options[0][0] for options in choices), first)]
+    seen = {first}
+    for _ in range(MOST_SEARCHED):
+        if not heap:
+            return
+        penalty, places = heapq.heappop(heap)
+        chosen = [site for options, place in zip(choices, places, strict=True) for site in options[place][1]]
+        special = [letter for _, letter, _ in chosen if letter in fixed]
+        if len(special) == len(set(special)):
             sites = tuple((element, letter) for element, letter, _ in chosen)
-            held = tuple(place for _, _, place in chosen)
-            penalty = _penalty(number, sites, targets)
-            yield Assignment(number, sites, units, held, penalty), whole
-            continue
-        for way in reversed(choices[depth]):
-            special = frozenset(letter for _, letter, _ in way if letter in fixed)
-            if not special & used:
-                stack.append((depth + 1, chosen + way, used | special))
+            held = tuple(coordinates for _, _, coordinates in chosen)
+            yield Assignment(number, sites, units, held, penalty + crowd)
+        for k, place in enumerate(places):
+            if place + 1 < len(choices[k]):
+                after = (*places[:k], place + 1, *places[k + 1 :])
+                if after not in seen:
+                    seen.add(after)
+                    heapq.heappush(heap, (penalty + choices[k][place + 1][0] - choices[k][place][0], after))
 
 
-def _ways(
-    rules: StructureRules, number: int, element: str, atoms: int
-) -> tuple[list[tuple[tuple[str, str, tuple[float, float, float] | None], ...]], bool]:
-    """Ways to put ``atoms`` atoms of one element on positions, the stated sites among them."""
+def _ways(rules: StructureRules, number: int, element: str, atoms: int, cap: int) -> list[_Way]:
+    """Ways to put ``atoms`` atoms of one element on positions, those with few sites first, at most ``cap``.
+
+    Where sites of the element are stated, they are all of its sites; what they leave open is searched.
+    """
     group = space_group(number)
     stated = [site for site in rules.sites if site.element == element]
-    open_sites: list[list[WyckoffPosition]] = []
-    for site in stated:
-        fits = [
-            position
-            for position in group.positions
-            if (site.letter is None or position.letter == site.letter)
-            and (site.multiplicity is None or position.multiplicity == site.multiplicity)
+    found: dict[tuple, _Way] = {}
+    if stated:
+        options = [
+            [
+                position
+                for position in group.positions
+                if (site.letter is None or position.letter == site.letter)
+                and (site.multiplicity is None or position.multiplicity == site.multiplicity)
+                and position.multiplicity <= atoms
+            ]
+            for site in stated
         ]
-        if not fits:
-            return [], True
-        open_sites.append(fits)
-    found: list[tuple[tuple[str, str, tuple[float, float, float] | None], ...]] = []
-    seen: set[tuple] = set()
-
-    def rest(left: int, first: int, chosen: tuple) -> None:
-        if len(found) >= _MOST_PER_ELEMENT:
-            return
-        if left == 0:
-            key = tuple(sorted((letter, str(place)) for _, letter, place in chosen))
-            if key not in seen:
-                seen.add(key)
-                found.append(chosen)
-            return
-        if stated and any(site.multiplicity or site.letter for site in stated):
-            # Sites of this element are stated: they are all of its sites.
-            return
-        for index in range(first, len(group.positions)):
-            position = group.positions[index]
-            if position.multiplicity <= left and len(chosen) < 8:
-                again = index if position.degrees_of_freedom else index + 1
-                rest(left - position.multiplicity, again, (*chosen, (element, position.letter, None)))
-
-    def place(depth: int, left: int, chosen: tuple) -> None:
-        if depth == len(stated):
-            rest(left, 0, chosen)
-            return
-        for position in open_sites[depth]:
-            taken = [letter for _, letter, _ in chosen].count(position.letter)
-            if position.multiplicity <= left and not (taken and not position.degrees_of_freedom):
-                place(
-                    depth + 1,
-                    left - position.multiplicity,
-                    (*chosen, (element, position.letter, stated[depth].coordinates)),
+        for positions in islice(product(*options), 100_000):
+            if sum(position.multiplicity for position in positions) == atoms and _allowed(positions):
+                way = tuple(
+                    (element, position.letter, site.coordinates)
+                    for position, site in zip(positions, stated, strict=True)
                 )
+                found.setdefault(tuple(sorted((letter, str(place)) for _, letter, place in way)), way)
+            if len(found) >= cap:
+                break
+        return list(found.values())
+    for many in range(1, _MOST_SITES + 1):
+        for letters in _sums(number, atoms, many):
+            found[letters] = tuple((element, letter, None) for letter in letters)
+            if len(found) >= cap:
+                return list(found.values())
+    return list(found.values())
 
-    place(0, atoms, ())
-    return found, len(found) < _MOST_PER_ELEMENT
+
+def _allowed(positions: Sequence[WyckoffPosition]) -> bool:
+    """Whether no position without free coordinates is used twice."""
+    special = [position.letter for position in positions if position.degrees_of_freedom == 0]
+    return len(special) == len(set(special))
+
+
+def _sums(number: int, atoms: int, many: int, first: int = 0) -> Iterator[tuple[str, ...]]:
+    """Letters of ``many`` positions whose multiplicities add up to ``atoms``."""
+    positions = space_group(number).positions
+    if many == 0:
+        if atoms == 0:
+            yield ()
+        return
+    if not many * min(p.multiplicity for p in positions) <= atoms <= many * positions[-1].multiplicity:
+        return
+    for index in range(first, len(positions)):
+        position = positions[index]
+        if position.multiplicity <= atoms:
+            again = index if position.degrees_of_freedom else index + 1
+            for rest in _sums(number, atoms - position.multiplicity, many - 1, again):
+                yield (position.letter, *rest)
 
 
 @cache
@@ -264,22 +271,23 @@ def _operation_orders(number: int, letter: str) -> frozenset[int]:
     return frozenset(kinds)
 
 
-_TETRAHEDRON = frozenset({1, 2, 3, -2, -4})
-_OCTAHEDRON = frozenset({1, 2, 3, 4, -1, -2, -3, -4})
+# Rotations that a tetrahedron and an octahedron have, by coordination number.
+_FITTING = {4: frozenset({1, 2, 3, -2, -4}), 6: frozenset({1, 2, 3, 4, -1, -2, -3, -4})}
 
 
-def _penalty(number: int, sites: tuple[tuple[str, str], ...], targets: Targets) -> float:
-    """Free coordinates and polyhedra on sites that cannot hold them."""
+def _penalty(number: int, way: _Way, targets: Targets) -> float:
+    """Free coordinates, sites, and polyhedra on sites that cannot hold them."""
     group = space_group(number)
-    penalty = float(sum(group.by_letter[letter].degrees_of_freedom for _, letter in sites))
-    penalty += 0.5 * len(sites)
-    for element, letter in sites:
+    penalty = 0.0
+    for element, letter, _ in way:
+        penalty += group.by_letter[letter].degrees_of_freedom + 0.5
         kinds = _operation_orders(number, letter)
         for bond in targets.bonds:
             if bond.centre != element:
                 continue
             weight = 20.0 if bond.stated else 2.0
-            if (bond.count == 4 and not kinds <= _TETRAHEDRON) or (bond.count == 6 and not kinds <= _OCTAHEDRON):
+            shape = _FITTING.get(bond.count)
+            if shape is not None and not kinds <= shape:
                 penalty += weight
             if bond.count % 2 and -1 in kinds:
                 penalty += weight

@@ -101,7 +101,7 @@ def search(
     if not lanes:
         return found
     size = max(lane.parameters.size for lane in lanes)
-    total = starts if starts is not None else 40 * size + (6 * len(lanes) if len(lanes) > 1 else 0)
+    total = starts if starts is not None else 25 * size + (4 * len(lanes) if len(lanes) > 1 else 0)
     try:
         # Rounds: everyone gets some starts, then the better half of those still in, and so on.
         alive = lanes
@@ -112,7 +112,7 @@ def search(
                 for _ in range(share):
                     if found.starts >= total:
                         break
-                    if deadline is not None and time.monotonic() > deadline:
+                    if deadline is not None and found.candidates and time.monotonic() > deadline:
                         found.interrupted = "time limit"
                         return _sorted(found, keep)
                     _start(lane, found, seed)

@@ -215,7 +215,7 @@ def _bonds(rules: StructureRules, counts: Mapping[str, int], charges: Mapping[st
             )
         )
         low, high = shape.low or 0.0, shape.high or math.inf
-        length = shape.length or min(max(expected, low), high)
+        length = shape.length or _inside(expected, low, high)
         gap = 1.30 if shape.coordination <= 4 else 1.22 if shape.coordination <= 6 else 1.10
         outer = max(gap * length, 1.04 * high if math.isfinite(high) else 0.0)
         strength = abs(charge) / shape.coordination
@@ -233,6 +233,12 @@ def _bonds(rules: StructureRules, counts: Mapping[str, int], charges: Mapping[st
         length = float(np.mean([bond_length(element, symbol, charge, charges[symbol], number) for symbol in anions]))
         bonds.append(Bond(element, anions, number, length, length, charge / number, False))
     return tuple(bonds)
+
+
+def _inside(expected: float, low: float, high: float) -> float:
+    """The expected length, moved into a stated range and off its ends: bonds of one polyhedron differ."""
+    margin = 0.15 * (high - low) if math.isfinite(high) else 0.0
+    return min(max(expected, low + margin), high - margin)
 
 
 def _least(
