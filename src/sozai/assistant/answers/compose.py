@@ -50,8 +50,9 @@ def _how_to(question: Question, shelf: Shelf) -> Answer:
         return _refusal(question, [fit(view, question) for view in shelf.views(question)])
     count = len({name for way in ways for name in way.documents})
     quotes = tuple(dict.fromkeys(citation for way in ways for citation in citations_of(way)))
+    many = "ies" if len(ways) > 1 else "y"
     statement = Statement(
-        f"{len(ways)} strateg{'ies' if len(ways) > 1 else 'y'} from {count} document{'s' if count > 1 else ''} of the library.",
+        f"{len(ways)} strateg{many} from {count} document{'s' if count > 1 else ''} of the library.",
         quotes, "computed", "counted; each is quoted below",
     )  # fmt: skip
     todo = tuple(actions(question, shelf, ways))

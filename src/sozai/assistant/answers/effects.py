@@ -155,7 +155,9 @@ def _cause(clause: str, verb: tuple[int, int], prop: tuple[int, int], question: 
         return _trimmed(clause[: verb[0]])
     lead = clause[: prop[0]]  # "with X the conductivity rose ..."
     words = "|".join(re.escape(word) for word in question.phrase) or "$^"
-    lead = re.sub(rf"\b(?:(?:the|a|an|its|their|our)\s+)?(?:[\w-]+\s+)?(?:{words})\b.*$", "", lead, flags=re.I).strip(" ,")
+    lead = re.sub(rf"\b(?:(?:the|a|an|its|their|our)\s+)?(?:[\w-]+\s+)?(?:{words})\b.*$", "", lead, flags=re.I).strip(
+        " ,"
+    )
     lead = re.sub(r"\b(?:the|a|an|its|our)\s+(?:[\w-]+\s+){0,2}[\w-]*$", "", lead).strip(" ,")
     if _CAUSE.match(lead) and len(lead) > 5:
         return lead
@@ -179,10 +181,17 @@ def _before_after(view: View, question: Question, start: int, end: int, verb: in
     text = view.document.text
     for one in wanted:  # a range behind "from" in a clause of change is a change
         parts = re.fullmatch(r"(\S+(?:\s?[x×]\s?10\^?-?\d+)?)\s+to\s+(.+)", _text(view, one))
-        spread = re.search(r"\b(?:rang|var[iy]|span|between)\w*\b[^.;]{0,25}$", text[max(first, one.start - 40) : one.start], re.I)
+        spread = re.search(
+            r"\b(?:rang|var[iy]|span|between)\w*\b[^.;]{0,25}$", text[max(first, one.start - 40) : one.start], re.I
+        )
         if spread or one.start < view.piece.start + verb:
             continue
-        if parts and one.low is not None and one.high and re.search(r"\bfrom\s+$", text[max(first, one.start - 8) : one.start]):
+        if (
+            parts
+            and one.low is not None
+            and one.high
+            and re.search(r"\bfrom\s+$", text[max(first, one.start - 8) : one.start])
+        ):
             rises = float(f"{one.low:.6g}") == (find_quantities(parts.group(1)) or [one])[0].value
             factor = one.high / one.low if one.low > 0 else None
             return parts.group(1), parts.group(2), factor if rises or factor is None else 1 / factor

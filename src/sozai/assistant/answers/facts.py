@@ -11,7 +11,7 @@ from sozai.assistant.answers.evidence import Citation, Statement, cite
 from sozai.assistant.answers.finding import Fit, Shelf, fit, uncovered
 from sozai.assistant.answers.lexicon import pattern
 from sozai.assistant.answers.question import Question
-from sozai.assistant.answers.values import Value, records_of, value_of
+from sozai.assistant.answers.values import Value, records_of, same_unit, value_of
 from sozai.assistant.answers.view import NEAR, RELATED, SENTENCE, View
 from sozai.assistant.documents.document import Span
 from sozai.assistant.extraction.record import Record
@@ -94,12 +94,14 @@ def _record(one: Fit, question: Question) -> Record | None:
     """The record of ``sozai extract`` for this property, in this piece, of this material."""
     if not question.schema or one.view.piece.table is not None:
         return None
+    if sum(same_unit(found.unit, question.unit) for found in one.view.quantities) < 2:
+        return None  # nothing to choose from: the document need not be read by the extraction
     piece, aliases = one.view.piece, one.view.reading.aliases
     for record in records_of(one.view.document):
         inside = piece.start <= record.quantity.span.start < piece.end
-        if inside and record.property == question.schema:
-            if not question.materials or any(aliases.same(name, record.material) for name in question.materials):
-                return record
+        meant = not question.materials or any(aliases.same(name, record.material) for name in question.materials)
+        if inside and meant and record.property == question.schema:
+            return record
     return None
 
 

@@ -42,8 +42,8 @@ def _experiments(question: Question, ways: Sequence[Strategy], found: Sequence[T
             made.append(
                 Action(
                     "experiment", f"Combine {one.name} with {other.name}.",
-                    "each is reported by itself, in different documents; no document of the library reports both together "
-                    "(a proposal: no quote says that the effects add)", quotes,
+                    "each is reported by itself, in different documents; no document of the library reports both "
+                    "together (a proposal: no quote says that the effects add)", quotes,
                 )
             )  # fmt: skip
             break
@@ -51,13 +51,13 @@ def _experiments(question: Question, ways: Sequence[Strategy], found: Sequence[T
             break
     for way in ways:
         if way.contradicted_by:
-            quotes = (way.effects[0].citation, *way.contradicted_by[0].citations)
+            both: tuple[Citation, ...] = (way.effects[0].citation, *way.contradicted_by[0].citations)
             made.append(
                 Action(
                     "experiment",
                     f"Repeat {way.name} with a control sample.",
                     "the documents contradict each other",
-                    quotes,
+                    both,
                 )
             )
             break
@@ -104,15 +104,11 @@ def _commands(question: Question, shelf: Shelf, ways: Sequence[Strategy], found:
     made += _crystal_commands(question, shelf, ways)
     documents = [way.effects[0].citation for way in ways if way.effects][:8]
     if question.schema and documents:
-        files = " ".join(
-            shlex.quote(source)
-            for source in dict.fromkeys(
-                quote.source for quote in documents if not quote.name.endswith((".csv", ".xlsx"))
-            )
-        )
+        papers = dict.fromkeys(quote.source for quote in documents if not quote.name.endswith((".csv", ".xlsx")))
+        files = " ".join(shlex.quote(source) for source in papers)
         if files:
-            made.append(Action("command", f"sozai extract {files} --property {question.schema} --out run_extract/",
-                               "all values of this property with their places, as a table", tuple(documents[:1])))  # fmt: skip
+            made.append(Action("command", f"sozai extract {files} --property {question.schema} "
+                               "--out run_extract/", "all values of this property with their places, as a table", tuple(documents[:1])))  # fmt: skip
     return made
 
 
@@ -128,9 +124,10 @@ def _crystal_commands(question: Question, shelf: Shelf, ways: Sequence[Strategy]
         if dopants:
             allow = ",".join([*host, *dopants])
             made.append(Action(
-                "command", f"sozai design crystals --allow {allow} --require {','.join(host)} --count 200 --out run_crystals/",
-                "generates ordered structures with these elements and screens their stability over the hull; it predicts "
-                "no conductivity", quotes))  # fmt: skip
+                "command",
+                f"sozai design crystals --allow {allow} --require {','.join(host)} --count 200 --out run_crystals/",
+                "generates ordered structures with these elements and screens their stability over the hull; it "
+                "predicts no conductivity", quotes))  # fmt: skip
         if formula and not re.search(r"[xyzδ]|\d\.\d", formula):
             made.append(Action("command", f"sozai design crystals --formula {formula} --out run_structure/",
                                "candidate structures of this formula, screened", ()))  # fmt: skip

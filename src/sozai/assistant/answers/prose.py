@@ -1,4 +1,4 @@
-"""A language model words the answer; each of its sentences counts only with quotes that support it by a check of code."""
+"""A language model words the answer; its sentences count only with quotes that support them by a check of code."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ SCHEMA: Mapping[str, Any] = {
     },
 }
 _TASK = (
-    "You word answers for materials scientists. Use only the numbered quotes. Write one to eight short sentences; after "
-    "each, give the numbers of the quotes that support it. Copy numbers, units and names of materials exactly. A sentence "
-    'that its quotes do not support will be thrown away. Reply with JSON: {"sentences": [{"text": "...", "quotes": [1]}]}. '
+    "You word answers for materials scientists. Use only the numbered quotes. Write one to eight short sentences; "
+    "after each, give the numbers of the quotes that support it. Copy numbers, units and names of materials exactly. "
+    "A sentence that its quotes do not support will be thrown away. "
+    'Reply with JSON: {"sentences": [{"text": "...", "quotes": [1]}]}. '
 )
 
 

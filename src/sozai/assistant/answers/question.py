@@ -16,17 +16,29 @@ from sozai.errors import UserError
 
 Kind = Literal["how to", "value", "comparison", "yes or no", "who", "why", "open"]
 _HOW_TO = re.compile(
-    r"\bhow (?:do|can|could|should|would|might|to|is|are)\b|\bways? (?:to|of)\b|\bwhat (?:can|could|should) (?:i|we|one|be done)\b|"
+    r"\bhow (?:do|can|could|should|would|might|to|is|are)\b|\bways? (?:to|of)\b|"
+    r"\bwhat (?:can|could|should) (?:i|we|one|be done)\b|"
     r"\b(?:strateg\w+|approach\w*|methods?) (?:to|for|of)\b|^\s*(?:improve|increase|raise|enhance|lower|reduce)\b",
     re.I,
 )
 _ASKED_UNITS = {
-    r"\b(?:what|which) (?:[\w-]+ ){0,3}temperature|\btemperature (?:was|is|of|for)": ("temperature", "degC"), r"\bhow long\b|\b(?:what|which) (?:time|duration)\b": ("time", "hour"),
-    r"\b(?:what|which) (?:[\w-]+ ){0,3}pressure\b": ("pressure", "megapascal"), r"\bhow (?:thick|large|big|small)\b": ("length", "micrometer"),
+    r"\b(?:what|which) (?:[\w-]+ ){0,3}temperature|\btemperature (?:was|is|of|for)": ("temperature", "degC"),
+    r"\bhow long\b|\b(?:what|which) (?:time|duration)\b": ("time", "hour"),
+    r"\b(?:what|which) (?:[\w-]+ ){0,3}pressure\b": ("pressure", "megapascal"),
+    r"\bhow (?:thick|large|big|small)\b": ("length", "micrometer"),
     r"\b(?:what|which) (?:[\w-]+ ){0,3}voltage\b": ("voltage", "volt"),
 }  # fmt: skip
-_COMPARE = re.compile(r"\b(?:which|what) (?:\w+ ){0,3}(?:has|is|shows|conducts|gives|have) (?:the |a )?(?:\w+ )?(?:higher|lower|better|larger|"
-                      r"smaller|highest|lowest|more|less|best|harder|stronger)\b|\bcompare\b|\bversus\b|\bvs\b|\bcompared (?:to|with)\b", re.I)  # fmt: skip
+_COMPARE = re.compile(
+    r"\b(?:which|what) (?:\w+ ){0,3}(?:has|is|shows|conducts|gives|have) (?:the |a )?(?:\w+ )?(?:higher|lower|better|"
+    r"larger|smaller|highest|lowest|more|less|best|harder|stronger)\b|\bcompare\b|\bversus\b|\bvs\b|"
+    r"\bcompared (?:to|with)\b",
+    re.I,
+)
+_VALUE = re.compile(
+    r"\s*(?:what (?:is|was|are|were) the|what's the|"
+    r"(?:at )?(?:which|what) (?:\w+ ){0,3}(?:temperature|pressure|time|value|voltage|duration))",
+    re.I,
+)
 _YES_NO = re.compile(r"^\s*(?:is|are|does|do|did|can|could|was|were|has|have|will)\b", re.I)
 
 
@@ -129,8 +141,7 @@ def _kind(text: str) -> Kind:
         r"\s*how (?:does|did|do) (?!i\b|we\b|you\b|one\b)\w+ .*(?:affect|change|influence)", text, re.I
     ):
         return "how to"
-    if re.match(r"\s*(?:what (?:is|was|are|were) the|what's the|(?:at )?(?:which|what) (?:\w+ ){0,3}(?:temperature|pressure|time|value|"
-                r"voltage|duration))", text, re.I):  # fmt: skip
+    if _VALUE.match(text):
         return "value"
     return "yes or no" if _YES_NO.match(text) else "open"
 
@@ -155,7 +166,8 @@ def _property(text: str, kind: Kind, materials: list[str]) -> list[str]:
     stop = r"(?=\s+(?:of|for|in|at|between|with|when|after|by|using|on|be|was|is|are|from|does|did|do|show)\b|[?.,]|$)"
     rules = {
         "how to": [rf"\b{change}\s+(?:the |its |their |a |an )?([\w\s'’-]+?){stop}",
-                   rf"(?:can|could|should|would|is|are)\s+(?:the )?([\w\s'’-]+?)(?:\s+(?:of|in)\s+.+?)?\s+be\s+{change}"],
+                   r"(?:can|could|should|would|is|are)\s+(?:the )?([\w\s'’-]+?)(?:\s+(?:of|in)\s+.+?)?\s+be\s+"
+                   + change],
         "value": [rf"what(?:'s| is| was| are| were)\s+the\s+([\w\s'’-]+?){stop}",
                   rf"(?:which|what)\s+([\w\s'’-]*?(?:temperature|pressure|time|voltage|value|duration)){stop}",
                   r"how (hard|strong|dense|high|tough)"],

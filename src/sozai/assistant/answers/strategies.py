@@ -18,7 +18,14 @@ from sozai.assistant.answers.trends import Trend, trends
 from sozai.assistant.answers.view import View
 from sozai.assistant.documents.words import tokens
 
-AGENTS = ("substitution", "infiltration", "sintering aid or additive", "passivation and coating", "grain boundaries", "mix proportions")
+AGENTS = (
+    "substitution",
+    "infiltration",
+    "sintering aid or additive",
+    "passivation and coating",
+    "grain boundaries",
+    "mix proportions",
+)
 """Families in which what was added names the strategy."""
 _MOST = 3
 """Quotes shown for each of mechanism, pros, cons, cost and risk."""
@@ -181,7 +188,9 @@ def _neighbours(group: Group, views: Sequence[View], helping: Sequence[tuple[Vie
         if (view.document.hash, view.piece.number) in numbers:
             continue
         after = (view.document.hash, view.piece.number - 1) in numbers
-        made_of = re.sub(r"\b(?:sintered|annealed|milled|pressed|cured|doped) (?:pellets?|samples?|ceramics?|films?)", "", view.text)
+        made_of = re.sub(
+            r"\b(?:sintered|annealed|milled|pressed|cured|doped) (?:pellets?|samples?|ceramics?|films?)", "", view.text
+        )
         about = bool(agent and agent.search(view.text)) if agent else bool(words and words.search(made_of))
         shared = len(causes & view.stems) >= 2
         if about or shared or (after and re.search(r"^(?:these|such|it|both)\b|\bthis\b", view.text, re.I)):
@@ -224,7 +233,7 @@ def _distinct(statements: Sequence[Statement]) -> list[Statement]:
 def _conditions(
     group: Group, helping: Sequence[tuple[View, Change]], rising: Sequence[Trend], shelf: Shelf
 ) -> list[Statement]:
-    """Levels, temperatures, times and atmospheres: from the evidence, then from how its documents made their samples."""
+    """Levels, temperatures, times, atmospheres: from the evidence, then from how its documents made their samples."""
     made: list[Statement] = []
     for view, _ in helping:
         if told := conditions_in(view):
@@ -246,8 +255,8 @@ def _conditions(
 _ATMOSPHERE = re.compile(
     r"\b(?:in|under) (?:dry |pure |flowing )*(air|oxygen|argon|nitrogen|vacuum|hydrogen|water|liquid nitrogen)\b", re.I
 )
-_KINDS = {"degC": "temperature", "(hour)": "time", "(minute)": "time", "(day)": "time", "(second)": "time", "share": "level",
-          "(percent)": "share", "(megapascal)": "pressure", "(kelvin)": "temperature"}  # fmt: skip
+_KINDS = {"degC": "temperature", "(kelvin)": "temperature", "(hour)": "time", "(minute)": "time", "(day)": "time",
+          "(second)": "time", "share": "level", "(percent)": "share", "(megapascal)": "pressure"}  # fmt: skip
 
 
 def conditions_in(view: View) -> str:

@@ -64,18 +64,18 @@ def _materials(sentence: str, cited: str, aliases: Aliases | None) -> list[str]:
             missing.append(one.text)
     lower = cited.lower()
     for symbol, name in ELEMENT_NAMES.items():
-        if re.search(rf"\b{name}\b", sentence, re.I) and name not in lower and name != "lead":
-            if re.search(rf"(?<![a-z]){symbol}(?![a-z])", cited) is None:
-                missing.append(name)
+        unnamed = name != "lead" and name not in lower and re.search(rf"\b{name}\b", sentence, re.I)
+        if unnamed and re.search(rf"(?<![a-z]){symbol}(?![a-z])", cited) is None:
+            missing.append(name)
     return [f"{', '.join(dict.fromkeys(missing))} is not in the quote"] if missing else []
 
 
 def _direction(sentence: str, cited: str) -> list[str]:
     """More must not have become less, nor yes no."""
     for here, opposite in (("raise", "lower"), ("lower", "raise")):
-        if pattern(here).search(sentence) and not pattern(opposite).search(sentence):
-            if pattern(opposite).search(cited) and not pattern(here).search(cited):
-                return ["it says the opposite of the quote"]
+        says = pattern(here).search(sentence) and not pattern(opposite).search(sentence)
+        if says and pattern(opposite).search(cited) and not pattern(here).search(cited):
+            return ["it says the opposite of the quote"]
     negated = bool(pattern("negation").search(sentence)), bool(pattern("negation").search(cited))
     return ["it says not what the quote says, or the other way round"] if negated[0] != negated[1] else []
 

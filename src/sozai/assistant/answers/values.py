@@ -197,7 +197,7 @@ def _making(view: View, one: Found) -> bool:
 
 
 def _cell(view: View, question: Question) -> Value | None:
-    """The cell of a row: its column's heading speaks of the property, and row, headings or caption meet the conditions."""
+    """The cell of a row whose column's heading names the property, where row, headings or caption meet conditions."""
     columns = view.columns
     strong = [term for term in question.terms if term.strong]
     free = [column for column in columns if _numeric(column.text)]

@@ -65,7 +65,6 @@ class Reading:
             [self.document.title, *(self.document.quote(piece) for piece in self.pieces[:3] if piece.table is None)]
         )
 
-
     @cached_property
     def _counts(self) -> Counter[str]:
         return Counter(one.text for one in names_in(self.document.text))
@@ -133,7 +132,7 @@ class View:
         return DOCUMENT if term.stems & self.reading.stems else 0.0
 
     def material(self, name: str) -> float:
-        """How sure it is that the piece speaks of a material: 1 named in it, less where only around it, 0 if of another."""
+        """How sure it is that the piece speaks of a material: 1 named in it, less where around it, 0 if of another."""
         aliases, forms = self.reading.aliases, self.reading.aliases.forms(name)
         here = names_in(self.text) + names_in(self.piece.around)
         if any(one.text in forms for one in here) or any(_spelled(form, self.text) for form in forms):
@@ -155,7 +154,7 @@ class View:
         return 0.0
 
     def property_fits(self, question: Question) -> bool:
-        """Whether the property is the one asked for and no other of the same head: not thermal for ionic conductivity."""
+        """Whether the property is the one asked for and no other with its head: not thermal for ionic conductivity."""
         asked = " ".join(question.phrase).lower()
         contrary = lexicon()["contrary"]
         words = f"{self.text} {self.piece.around}".lower()
@@ -177,7 +176,9 @@ class View:
         known = built_in().get(question.schema)
         if known is None or not known.bare or self.piece.table is not None or len(known.unit) < 3:
             return False
-        return any(one.unit and one.unit not in ("share", "degC") and factor(one.unit, known.unit) for one in self.quantities)
+        return any(
+            one.unit and one.unit not in ("share", "degC") and factor(one.unit, known.unit) for one in self.quantities
+        )
 
     def _earlier(self, most: int) -> list[str]:
         """The sentences before it in the same section, nearest first."""
@@ -199,7 +200,7 @@ def _is_subject(name: str, reading: Reading) -> bool:
 
 
 def _has_element(text: str, symbol: str) -> bool:
-    """Whether an element stands in a text by its symbol as a word of its own: ``Sr``, ``Sr2+``, ``Ta-doped``, ``x (Ta)``."""
+    """Whether an element stands in a text by its symbol alone: ``Sr``, ``Sr2+``, ``Ta-doped``, ``x (Ta)``."""
     return re.search(rf"(?<![A-Za-z\d]){symbol}(?:\d?[+-])?(?![A-Za-z\d])", text) is not None
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from sozai.assistant.documents.document import Document, DocumentTable, Span
 from sozai.assistant.documents.outline import is_back_matter
 
-
 _REFERENCE = re.compile(
-    r"\b10\.\d{4,5}/\S|\b(?:19|20)\d\d[,;]?\s+\d{1,4}[,;:(]?\s?[\d()]*[,:]?\s+[A-Z]?\d{1,6}\b.{0,60}$|^\[?\d{1,3}[\].]\s+[A-Z]\.\s"
+    r"\b10\.\d{4,5}/\S|"
+    r"\b(?:19|20)\d\d[,;]?\s+\d{1,4}[,;:(]?\s?[\d()]*[,:]?\s+[A-Z]?\d{1,6}\b.{0,60}$|^\[?\d{1,3}[\].]\s+[A-Z]\.\s"
 )
-"""A sentence that is an entry of a list of references, where the list has no heading: titles of others are no evidence."""
+"""An entry of a list of references that has no heading: titles of others are no evidence."""
 
 
 @dataclass(frozen=True)
