@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sozai.cli.cif_view import render, sentence
 from sozai.cli.frame import AsJson, emit, progress
 
 if TYPE_CHECKING:
@@ -109,12 +110,12 @@ def _read(source: str, as_json: bool) -> bool:
     refuse_impossible(rules)
     read = read_as(rules)
 
-    def render(console: Console) -> None:
+    def show(console: Console) -> None:
         console.print("[bold]Read as[/bold]")
         console.print(read["text"], markup=False)
         console.print("No reason was found why no crystal could obey these rules. Go on with --build or --check FILE.")
 
-    emit(read, as_json, render)
+    emit(read, as_json, show)
     return True
 
 
@@ -131,7 +132,7 @@ def _check(source: str, paths: Sequence[Path], out: Path | None, as_json: bool) 
     result["title"] = ", ".join(path.name for path in paths[:3])
     if out is not None:
         _write(out, result, judged, {"rules": source, "check": [str(path) for path in paths]}, data=paths)
-    emit(result, as_json, lambda console: _render(result, judged, out, console))
+    emit(result, as_json, lambda console: render(result, judged, out, console))
     return bool(result["passed"])
 
 
@@ -157,10 +158,10 @@ def _build(
             )  # fmt: skip
         result = _result("build", source, judged, read_as(rules))
         result["passed"] = bool(judged) and judged[0].passed  # the first is the best; the others are for comparison
-        result["verdict"] = _sentence(result, judged)
+        result["verdict"] = sentence(result, judged)
         result["title"] = f"{rules.formula} from rules"
         _write(folder, result, judged, settings, manifest=manifest)
-    emit(result, as_json, lambda console: _render(result, judged, folder, console))
+    emit(result, as_json, lambda console: render(result, judged, folder, console))
     return bool(result["passed"])
 
 
@@ -195,10 +196,10 @@ def _propose(
         result = _result("propose", source, judged, read_as(rules) if rules is not None else None)
         result["transcript"], result["not_read"] = transcript, problem
         result["passed"] = bool(judged) and judged[0].passed
-        result["verdict"] = _sentence(result, judged)
+        result["verdict"] = sentence(result, judged)
         result["title"] = "A structure proposed by a language model"
         _write(folder, result, judged, settings, manifest=manifest)
-    emit(result, as_json, lambda console: _render(result, judged, folder, console))
+    emit(result, as_json, lambda console: render(result, judged, folder, console))
     return bool(result["passed"])
 
 
@@ -221,7 +222,7 @@ def _text(words: str, out: Path | None, count: int, seed: int, as_json: bool) ->
                       seeds={"generator": seed}), progress("Generating", as_json) as on_progress:  # fmt: skip
             result["files"] = [str(p) for p in generate_from_text(found.conditions, out, count, seed, on_progress)]
 
-    def render(console: Console) -> None:
+    def show(console: Console) -> None:
         from rich.markup import escape
 
         for reason in found.reasons:
@@ -234,7 +235,7 @@ def _text(words: str, out: Path | None, count: int, seed: int, as_json: bool) ->
                 f"\n{count} asked for; written: {', '.join(result['files'])}. They are drafts: 'sozai screen' them."
             )
 
-    emit(result, as_json, render)
+    emit(result, as_json, show)
 
 
 def _result(kind: str, asked: str, judged: Sequence[Judged], read: dict[str, Any] | None) -> dict[str, Any]:
@@ -245,33 +246,8 @@ def _result(kind: str, asked: str, judged: Sequence[Judged], read: dict[str, Any
         "read": read,
         "structures": [item.to_dict() for item in judged],
     }
-    result["verdict"] = _sentence(result, judged)
+    result["verdict"] = sentence(result, judged)
     return result
-
-
-def _sentence(result: dict[str, Any], judged: Sequence[Judged]) -> str:
-    if not judged:
-        return "No structure came of it."
-    best = judged[0]
-    if result["kind"] != "check":
-        word = (
-            "passes every check"
-            if best.passed
-            else f"FAILED: {', '.join(best.failed)}"
-            if best.failed
-            else "is undecided"
-        )
-        more = f"; undecided: {', '.join(best.open)}" if best.open and not best.passed else ""
-        return f"The best structure {word}{more}."
-    failed = [item for item in judged if not item.passed]
-    if not failed:
-        notes = any(f.alarm for item in judged if item.audit for f in item.audit.findings)
-        return "Every check passed." if not notes else "Every check passed; there are warnings."
-    names = dict.fromkeys(name for item in failed for name in item.failed)
-    undecided = dict.fromkeys(name for item in failed for name in item.open)
-    parts = [f"failed: {', '.join(names)}"] if names else []
-    parts += [f"undecided: {', '.join(undecided)}"] if undecided else []
-    return f"{len(failed)} of {len(judged)} did not pass ({'; '.join(parts)})."
 
 
 def _write(
@@ -296,57 +272,3 @@ def _write(
     write_json(folder / "result.json", result)
     page = structures_page(result, [item.structure for item in judged], manifest.content)
     write_page(folder / "report.html", page)
-
-
-def _render(result: dict[str, Any], judged: Sequence[Judged], folder: Path | None, console: Console) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    if result.get("not_read"):
-        console.print(f"[yellow]The words were not read as rules:[/yellow] {escape(result['not_read'])}")
-    for item in judged:
-        word = (
-            "[green]passed[/green]"
-            if item.passed
-            else "[red]FAILED[/red]"
-            if item.failed
-            else "[yellow]undecided[/yellow]"
-        )
-        formula = (
-            f"  {item.structure.composition.reduced_formula}, {len(item.structure)} atoms" if item.structure else ""
-        )
-        console.print(f"[bold]{escape(item.name)}[/bold]{formula}: {word}")
-        if item.problem:
-            console.print(f"  [red]unreadable[/red]  {escape(item.problem)}")
-        if "disordered" in item.facts:
-            console.print(f"  [dim]{escape(item.facts['disordered'])}; that is no defect of a file[/dim]")
-        grid = Table.grid(padding=(0, 1))
-        for finding in item.audit.findings if item.audit else ():
-            mark = {"error": "[red]NO[/red]", "warning": "[yellow]hm[/yellow]", "note": "[dim]-[/dim]"}[
-                finding.severity
-            ]
-            grid.add_row(" ", mark, finding.code, escape(finding.sentence()))
-        if item.audit is not None and not item.audit.findings:
-            grid.add_row(" ", "[green]ok[/green]", "file", "No defect was found in the file itself.")
-        for verdict in item.verdicts:
-            mark = (
-                "[dim]-[/dim]" if verdict.passed is None else "[green]ok[/green]" if verdict.passed else "[red]NO[/red]"
-            )
-            grid.add_row(" ", mark, verdict.rule, escape(verdict.message))
-        if (
-            result["kind"] != "check"
-            and (energy := item.facts.get("energy_per_atom_ev")) == energy
-            and energy is not None
-        ):
-            force = item.facts.get("max_force_ev_per_angstrom")
-            grid.add_row(" ", "", "energy", f"{energy:.4f} eV/atom, largest force {force:.3f} eV/angstrom")
-        console.print(grid)
-    if result.get("transcript"):
-        rounds = result["transcript"]["rounds"]
-        console.print(
-            f"{len(rounds)} rounds with {escape(result['transcript']['model'])}: "
-            f"{escape(result['transcript']['stopped'])}"
-        )
-    console.print(f"[bold]{escape(result['verdict'])}[/bold]")
-    if folder is not None:
-        console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)

@@ -78,6 +78,7 @@ def _structure(item: Mapping[str, Any], structure: Structure | None, place: int)
             f"a, b, c = {a:.3f}, {b:.3f}, {c:.3f} angstrom; "
             f"{alpha:.1f}, {beta:.1f}, {gamma:.1f} degrees; {cell.structure.density:.3f} g/cm3"
         )
+        told += _relaxation(item.get("facts") or {})
         parts.append(picture(scene_svg(scene(cell), item["formula"] or item["name"], prefix=f"s{place}"), told))
         rows = [[site["element"], site["wyckoff"], *site["xyz"]] for site in cell.sites]
         parts.append(details("Independent sites", table(["element", "position", "x", "y", "z"], rows)))
@@ -103,6 +104,18 @@ def _structure(item: Mapping[str, Any], structure: Structure | None, place: int)
             )
         )
     return join(*parts)
+
+
+def _relaxation(facts: Mapping[str, Any]) -> str:
+    """A cell means little without how far it was relaxed."""
+    energy, force = facts.get("energy_per_atom_ev"), facts.get("max_force_ev_per_angstrom")
+    if energy is None or force is None or energy != energy:
+        return "; not relaxed" if "misfit_angstrom" in facts else ""
+    limit = facts.get("force_limit_ev_per_angstrom")
+    return (
+        f"; {energy:.4f} eV/atom by {facts.get('potential', 'the potential')}, largest force {force:.3f} eV/angstrom "
+        f"(limit {limit:g})"
+    )
 
 
 def _short(value: Any) -> Any:

@@ -143,7 +143,7 @@ def site_name(structure: Structure, index: int) -> str:
     site = structure[index]
     symbol = site.specie.symbol if site.is_ordered else site.species_string
     label = site.label if getattr(site, "label", None) and site.label != symbol else f"{symbol}{index + 1}"
-    return f"{label} ({' '.join(f'{value % 1.0:.3f}' for value in site.frac_coords)})"
+    return f"{label} ({' '.join(f'{round(value, 3) % 1.0:.3f}' for value in site.frac_coords)})"
 
 
 def listed(items: Mapping[str, str], most: int = 3) -> str:
