@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from sozai.assistant.structures import build as package
 from sozai.assistant.structures.build import build
-from sozai.assistant.structures.build.assignments import Assignment, assignments, bond_counts
+from sozai.assistant.structures.build.assignments import Assignment, assignments
+from sozai.assistant.structures.build.balance import bond_counts
 from sozai.assistant.structures.build.finish import Built, ranked
 from sozai.assistant.structures.build.least_squares import Problem
 from sozai.assistant.structures.build.parameters import Parameters

@@ -63,7 +63,7 @@ class Problem:
         parameters: what can vary.
         targets: what is wanted.
         ranges: stated ranges of the cell.
-        deal: bonds of each (orbit, bond rule) to each orbit, see ``assignments.bond_counts``; the nearest ligands
+        deal: bonds of each (orbit, bond rule) to each orbit, see ``balance.bond_counts``; the nearest ligands
             of whatever orbit where a centre is not listed.
     """
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sozai.assistant.structures.build.assignments import Assignment, Search, bond_counts
+from sozai.assistant.structures.build.assignments import Assignment, Search
+from sozai.assistant.structures.build.balance import bond_counts
 from sozai.assistant.structures.build.least_squares import Problem, Solution
 from sozai.assistant.structures.build.parameters import Parameters
 from sozai.assistant.structures.build.targets import Targets
@@ -100,23 +101,23 @@ def search(
     lanes = [_lane(index, assignment, rules, targets) for index, assignment in enumerate(plan.found)]
     if not lanes:
         return found
-    size = max(lane.parameters.size for lane in lanes)
+    size = max(lane.parameters.size for lane in lanes[:10])  # the plausible ones; later ones may be huge
     total = starts if starts is not None else 25 * size + (4 * len(lanes) if len(lanes) > 1 else 0)
     try:
-        # Rounds: everyone gets some starts, then the better half of those still in, and so on.
+        # Rounds: everyone gets some starts, then the best third of those still in, and so on.
         alive = lanes
         while found.starts < total:
             share = max(1, (total - found.starts) // max(2 * len(alive), 1)) if len(alive) > 1 else total
             share = min(share, 4 + 2 * size) if len(alive) > 4 else share
-            for lane in alive:
-                for _ in range(share):
+            for _ in range(share):
+                for lane in alive:  # in turn, so that a time limit does not leave the last ones out
                     if found.starts >= total:
                         break
                     if deadline is not None and found.candidates and time.monotonic() > deadline:
                         found.interrupted = "time limit"
                         return _sorted(found, keep)
                     _start(lane, found, seed)
-                    if on_progress:
+                    if on_progress and found.candidates:
                         best = min(found.candidates, key=lambda item: item.solution.cost)
                         on_progress(found.starts, total, f"best misfit {best.solution.misfit:.3f} angstrom")
                     if len(alive) == 1 and _settled(found, lane):
