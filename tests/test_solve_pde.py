@@ -440,6 +440,7 @@ def test_the_page_shows_film_orders_and_script(tmp_path):
     solution = solve_pde(heat(), tolerance=1e-2)
     page = solution_report(solution, tmp_path / "report.html").read_text()
     assert "Solved and proven" in page and "data-film" in page and "theory: order 3" in page and "import skfem" in page
+    assert "script-src 'sha256-" in page and "D*u_xx" in page
     assert "http://" not in page.replace("http://www.w3.org", "") and "https://" not in page
     bad = replace(solution, verdicts=[replace(solution.verdicts[0], passed=False)])
     assert "Not proven" in solution_report(bad, tmp_path).read_text()

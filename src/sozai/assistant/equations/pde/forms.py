@@ -76,7 +76,8 @@ def _mean_free(form: Form) -> list[int]:
     """Fields of which only derivatives matter."""
     found = []
     faces = [(axis, side) for axis, wrap in enumerate(form.periodic) if not wrap for side in (-1, 1)]
-    held = all(face in form.fixed[i] for face in faces for i in range(len(form.space)))
+    moved = range(len(form.space)) if form.lower else ()
+    held = all(face in form.fixed[i] for face in faces for i in moved)
     for j, value in enumerate(form.values):
         free = not form.fixed[j] and not any(e.has(value, form.rates[j]) for e in form.expressions)
         # The value of a pressure stands in the stress; it matters only where a velocity is free on a face.
