@@ -16,7 +16,6 @@ from sozai.assistant.extraction.schema import Property
 from sozai.assistant.extraction.units import CELSIUS, convert
 from sozai.assistant.extraction.verify import verified
 from sozai.assistant.models import RULE, LanguageModel, Message, ReplyError, fence, read_json
-from sozai.errors import UserError
 
 ANSWER = {
     "type": "array",
@@ -70,11 +69,11 @@ def propose_records(document: Document, records: Sequence[Record], schema: Seque
             [system, Message("user", fence(passage, document.source))], schema=ANSWER, max_tokens=700
         )
         try:
-            answer = read_json(reply.text, ANSWER)
+            answer = read_json(reply.text, ANSWER).value
         except ReplyError as error:
             refused.append(f"{model.name} gave no list: {error}")
             continue
-        for entry in answer if isinstance(answer, list) else []:
+        for entry in answer:
             made, why = _checked(entry, document, sentence, before, schema, names, model.name)
             if made is None:
                 refused.append(f"{entry}: {why}")

@@ -189,9 +189,11 @@ def is_making(plain: str, start: int, place: int, pieces: Sequence[tuple[int, in
         return False
     bracket = in_brackets(plain, start, place)
     lead = plain[(bracket if bracket is not None else start) : place]
-    made = None
-    for made in re.compile(rf"(?<![A-Za-z-])(?:{_MAKING})\w*", re.IGNORECASE).finditer(lead):
-        pass
+    made = max(
+        re.compile(rf"(?<![A-Za-z-])(?:{_MAKING})\w*", re.IGNORECASE).finditer(lead),
+        key=lambda match: match.end(),
+        default=None,
+    )
     if made is None:
         tail = plain[place : place + 40]
         if re.search(r"\b(?:test|operat|cell|measur|perform)\w*\b", lead):

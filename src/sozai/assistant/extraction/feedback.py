@@ -13,7 +13,8 @@ from sozai.assistant.documents.document import Document, Span
 from sozai.assistant.extraction.materials import Names
 from sozai.assistant.extraction.quantities import find_quantities
 from sozai.assistant.extraction.record import Quantity, Record
-from sozai.assistant.extraction.schema import Property
+from sozai.assistant.extraction.schema import Property, read_schema
+from sozai.assistant.extraction.tables import columns_of, read_cell, span_of
 from sozai.assistant.extraction.units import convert
 from sozai.assistant.extraction.verify import verified
 from sozai.errors import UserError
@@ -142,6 +143,19 @@ def corrected(record: Record, changes: Mapping[str, str], document: Document, sc
     return new
 
 
+def _of_table(record: Record, document: Document, target: str) -> list[Quantity]:
+    """Quantities in a table's cells that are in this unit, when the record is of a table."""
+    known = read_schema()
+    out = []
+    for table in document.tables:
+        if span_of(table) == record.sentence:
+            for cell in [cell for row in table.cells for cell in row if cell is not None]:
+                for column in columns_of(document, cell, known, ()):
+                    quantity = read_cell(document, cell, column) if column.property.unit == target else None
+                    out += [quantity] if quantity is not None else []
+    return out
+
+
 def _stated(value: str | None, unit: str, target: str, record: Record, document: Document) -> Quantity:
     found = find_quantities(document.text, record.sentence.start, record.sentence.end)
     try:
@@ -152,7 +166,11 @@ def _stated(value: str | None, unit: str, target: str, record: Record, document:
     if stated is None:
         raise UserError(f"'{unit}' cannot be converted to {target}", "--correct")
     seen = []
-    for one in found:
+    for quantity in _of_table(record, document, target):
+        seen.append(f"{quantity.value:g}")
+        if math.isclose(quantity.value, stated, rel_tol=1e-6, abs_tol=1e-15):
+            return quantity
+    for one in [] if seen else found:
         source = "kelvin" if one.unit == "(kelvin)" else one.unit
         here = one.value if source in (None, target) else convert(one.value, source or "", target)
         if here is not None:

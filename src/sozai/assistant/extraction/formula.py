@@ -159,6 +159,11 @@ def unknowns(formula: str) -> tuple[str, ...]:
     )
 
 
+def elements(formula: str) -> list[str]:
+    """The element symbols of a formula, in order."""
+    return re.findall(_LONGEST, _plain(formula))
+
+
 def resolve(formula: str, values: Mapping[str, float]) -> str | None:
     """The formula with numbers for its variables: Li7-xLa3Zr2-xTaxO12 with x = 0.4 is Li6.6La3Zr1.6Ta0.4O12.
 

@@ -259,24 +259,32 @@ def _row_mention(row: Sequence[Span | None], keys: list[int], names: Names, docu
     return None
 
 
-def _caption_mention(document: Document, table: DocumentTable, names: Names, place: Span) -> Mention | None:
+def _caption(document: Document, table: DocumentTable, place: Span) -> Span | None:
+    """The caption's place: where the reader found it, else the line "Table 1 ..." right above."""
     start = document.text.rfind(table.caption, 0, place.start) if table.caption else -1
-    if start < 0:
+    if start >= 0:
+        return Span(start, start + len(table.caption))
+    above = list(re.finditer(r"\bTable\s\w{1,4}[.:]?\s[^\n|]+", document.text[max(0, place.start - 300) : place.start]))
+    offset = max(0, place.start - 300)
+    return Span(offset + above[-1].start(), offset + above[-1].end()) if above else None
+
+
+def _caption_mention(document: Document, table: DocumentTable, names: Names, place: Span) -> Mention | None:
+    caption = _caption(document, table, place)
+    if caption is None:
         return None
-    found = [m for m in names.find(start, start + len(table.caption)) if m.kind not in ("generic", "device", "gas")]
+    start, end = caption.start, caption.end
+    found = [m for m in names.find(start, end) if m.kind not in ("generic", "device", "gas")]
     return found[0] if len({mention.meaning for mention in found}) == 1 else None
 
 
 def _caption_temperature(document: Document, table: DocumentTable, place: Span) -> Quantity | None:
-    start = document.text.rfind(table.caption, 0, place.start) if table.caption else -1
-    if start < 0:
+    caption = _caption(document, table, place)
+    if caption is None:
         return None
-    found = [
-        one
-        for one in find_quantities(document.text, start, start + len(table.caption))
-        if one.unit in (CELSIUS, "(kelvin)")
-    ]
-    made = re.search(r"sinter|anneal|calcin|prepared|heat", table.caption, re.IGNORECASE)
+    start, end = caption.start, caption.end
+    found = [one for one in find_quantities(document.text, start, end) if one.unit in (CELSIUS, "(kelvin)")]
+    made = re.search(r"sinter|anneal|calcin|prepared|heat", document.text[start:end], re.IGNORECASE)
     return _temperature(document, found[0]) if len(found) == 1 and not made else None
 
 

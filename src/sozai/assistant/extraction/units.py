@@ -94,7 +94,7 @@ _SAME |= {ord(sign): " " for sign in "\u00a0\u2009\u202f\u2002\u2003\u200a\n\t"}
 def read_unit(text: str, place: int) -> Unit | None:
     """The unit that begins at a place (after one space or hyphen), in text of ``plain_signs``."""
     start = place
-    if text[start : start + 1] in (" ", "-") and not text[start : start + 2].strip() == "":
+    if text[start : start + 1] in (" ", "-") and text[start : start + 2].strip() != "":
         start += 1
     for written in _TEMPERATURES:
         if text.startswith(written, start) and not text[start + len(written) : start + len(written) + 1].isalpha():
@@ -123,7 +123,7 @@ def read_unit(text: str, place: int) -> Unit | None:
         standard = re.compile(r"\s?\(?STP\)?\s?").match(text, here)
         if standard and parts[-1] == "(centimeter)**3":
             parts[-1] = "cm3_stp"
-            here = standard.end()
+            here, explicit = standard.end(), True
             if _token(text, here) is not None:
                 continue
         degrees = _PER_DEGREE.match(text, here)

@@ -47,13 +47,13 @@ def verified(record: Record, document: Document, schema: tuple[Property, ...] | 
             return False, f"the value {why}"
     if record.material and record.sentence in tables_of(document):
         written = document.quote(record.material_span)
-        if not written.strip() or not _names(record.material, written):
+        if not written.strip() or not _names(record.material, written, document):
             return False, "the material is not named where the record says"
     elif record.material:
         written = document.quote(record.material_span)
         if not written.strip() or record.material_span.start >= record.sentence.end:
             return False, "the material is not named where the record says"
-        if not _names(record.material, written):
+        if not _names(record.material, written, document):
             return False, f"'{record.material}' does not stand where the record says; there stands '{written}'"
     for name, condition in record.conditions.items():
         in_table = record.sentence in tables_of(document)
@@ -115,11 +115,12 @@ def _same(one: Quantity, other: Quantity) -> bool:
     return one.text == other.text and one.unit == other.unit and math.isclose(one.value, other.value, rel_tol=1e-9)
 
 
-def _names(material: str, written: str) -> bool:
+def _names(material: str, written: str, document: Document) -> bool:
+    """Whether a name is what stands there, or that formula with numbers for its variables."""
     if material == written:
         return True
-    from sozai.assistant.extraction.formula import unknowns
+    from sozai.assistant.extraction.formula import elements, unknowns
+    from sozai.assistant.extraction.materials import Names
 
-    return (
-        bool(unknowns(written)) or material in written or len(written) <= 12
-    )  # resolved from variables or a definition
+    formula = written if unknowns(written) else Names(document.text).meanings.get(written, "")
+    return bool(unknowns(formula)) and not unknowns(material) and set(elements(material)) <= set(elements(formula))
