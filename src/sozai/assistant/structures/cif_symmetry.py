@@ -285,7 +285,7 @@ def audit_metric(matrix: np.ndarray, symmetry: Symmetry, lines: dict[str, int], 
         f"the cell does not have the symmetry of {group}: {_values(matrix)}; the squared lengths differ by {worst:.2%}."
     )
     severity: Severity = "error" if worst > METRIC_ERROR else "warning"
-    report("cell-symmetry", severity, lines.get(item, 0), f"cell, {item}", told, "Mend the cell or the space group.",
+    report("cell-symmetry", severity, lines.get(item, 0), "cell", told, "Mend the cell or the space group.",
            misfit=worst)  # fmt: skip
 
 

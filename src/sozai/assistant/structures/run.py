@@ -115,7 +115,7 @@ def check_file(path: Path, rules: StructureRules | None) -> list[Judged]:
 
 def _without_structure(item: Judged, problem: str, rules: StructureRules | None) -> None:
     """Partial occupancy is no defect of a file, but the rules judge ordered structures only."""
-    disordered = "disordered" in problem
+    disordered = "partly occupied" in problem
     if rules is not None:
         told = f"Not judged: {problem}."
         item.verdicts = [Verdict("rules", None, told)]
