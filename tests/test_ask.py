@@ -109,6 +109,12 @@ def test_second_set_of_questions(larger: Shelf):
     assert counts["answerable good"] >= 0.9 * counts["answerable"], wrong
 
 
+def test_last_set_of_questions_is_quoted_and_refused(larger: Shelf):
+    counts, wrong = score(HERE / "held_out" / "questions_unseen.yaml", larger)
+    assert counts["answerable"] + counts["unanswerable"] == 14
+    assert counts["unanswerable good"] >= 0.9 * counts["unanswerable"], wrong
+
+
 def test_more_documents_change_no_refusal(larger: Shelf):
     counts, wrong = score(HERE / "questions.yaml", larger)
     assert counts["unanswerable good"] >= 0.9 * counts["unanswerable"], wrong

@@ -261,7 +261,7 @@ def _quotes(question: Question, good: Sequence[Fit]) -> list[Statement]:
     for one in good:
         here = [one.view.cover(term) for term in question.terms]
         share = sum(covered >= SENTENCE for covered in here) / len(here) if here else 1.0
-        if share < 0.6 or (one.view.piece.table is not None and question.kind == "why"):
+        if share < 0.5 or (one.view.piece.table is not None and question.kind == "why"):
             continue
         reasons = bool(pattern("because").search(one.view.text))
         if question.kind == "why" and not reasons:

@@ -15,7 +15,7 @@ from sozai.assistant.extraction.materials import Names
 from sozai.assistant.extraction.units import plain_signs
 from sozai.knowledge.crystals.wish import SYMBOLS
 
-_SHORT = re.compile(r"(?<![A-Za-z0-9])[A-Z][A-Za-z]{0,4}[A-Z][A-Za-z0-9.]*")
+_SHORT = re.compile(r"(?<![A-Za-z0-9])(?:\d{1,2}[A-Z]-)?[A-Z][A-Za-z]{0,4}[A-Z][A-Za-z0-9.]*")
 _AMOUNT = re.compile(r"([A-Z][a-z]?)([\d.]*)")
 NO_MATERIALS = word_set(
     "XRD SEM TEM EIS DSC TGA EDS EDX XPS NMR DFT FTIR SPS CVD PVD ALD UV IR AC DC RT HV MPa GPa kPa mS kHz MHz "

@@ -108,7 +108,8 @@ def _commands(question: Question, shelf: Shelf, ways: Sequence[Strategy], found:
         files = " ".join(shlex.quote(source) for source in papers)
         if files:
             made.append(Action("command", f"sozai extract {files} --property {question.schema} "
-                               "--out run_extract/", "all values of this property with their places, as a table", tuple(documents[:1])))  # fmt: skip
+                               "--out run_extract/", "all values of this property with their places, as a table",
+                               tuple(documents[:1])))  # fmt: skip
     return made
 
 

@@ -21,12 +21,13 @@ _HOW_TO = re.compile(
     r"\b(?:strateg\w+|approach\w*|methods?) (?:to|for|of)\b|^\s*(?:improve|increase|raise|enhance|lower|reduce)\b",
     re.I,
 )
+_WHICH = r"\b(?:what|which) (?!is\b|was\b|are\b|were\b)(?:[\w-]+ ){0,3}"
 _ASKED_UNITS = {
-    r"\b(?:what|which) (?:[\w-]+ ){0,3}temperature|\btemperature (?:was|is|of|for)": ("temperature", "degC"),
+    rf"{_WHICH}temperature|\btemperature (?:was|is|of|for)": ("temperature", "degC"),
     r"\bhow long\b|\b(?:what|which) (?:time|duration)\b": ("time", "hour"),
-    r"\b(?:what|which) (?:[\w-]+ ){0,3}pressure\b": ("pressure", "megapascal"),
+    rf"{_WHICH}pressure\b": ("pressure", "megapascal"),
     r"\bhow (?:thick|large|big|small)\b": ("length", "micrometer"),
-    r"\b(?:what|which) (?:[\w-]+ ){0,3}voltage\b": ("voltage", "volt"),
+    rf"{_WHICH}voltage\b": ("voltage", "volt"),
 }  # fmt: skip
 _COMPARE = re.compile(
     r"\b(?:which|what) (?:\w+ ){0,3}(?:has|is|shows|conducts|gives|have) (?:the |a )?(?:\w+ )?(?:higher|lower|better|"
@@ -39,7 +40,13 @@ _VALUE = re.compile(
     r"(?:at )?(?:which|what) (?:\w+ ){0,3}(?:temperature|pressure|time|value|voltage|duration))",
     re.I,
 )
+_JUDGING = re.compile(r"\b(?:good|bad|harmful|detrimental|beneficial|useful|worth|safe|dangerous)\b", re.I)
+"""Words that ask for a judgement: the quotes are the answer, not a yes or a no that code would have to make up."""
 _YES_NO = re.compile(r"^\s*(?:is|are|does|do|did|can|could|was|were|has|have|will)\b", re.I)
+
+
+_CLASSES = frozenset(("ceramic", "ceramics", "alloy", "alloys", "electrolyte", "electrolytes", "compound", "compounds"))
+"""Kinds of material, which say nothing more where the material itself is named."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +121,7 @@ def read_question(text: str) -> Question:
     phrase = _property(text, kind, [one.text for one in named])
     schema, unit, asked = _schema(text, phrase, kind)
     taken = [(one.start, one.end) for one in named] + [(found.start, found.end) for found in conditions]
-    terms = _terms(text, taken, phrase, kind)
+    terms = _terms(text, taken, phrase, kind, bool(named))
     if unit and not schema:  # the unit asks for "pressure"; the sentence need not
         terms = tuple(term for term in terms if term.word.lower() != asked)
     if not terms and not named:
@@ -143,7 +150,7 @@ def _kind(text: str) -> Kind:
         return "how to"
     if _VALUE.match(text):
         return "value"
-    return "yes or no" if _YES_NO.match(text) else "open"
+    return "yes or no" if _YES_NO.match(text) and not _JUDGING.search(text) else "open"
 
 
 def _direction(text: str) -> int:
@@ -165,7 +172,8 @@ def _property(text: str, kind: Kind, materials: list[str]) -> list[str]:
     change = rf"(?:{lexicon()['raise']}|{lexicon()['lower']})"
     stop = r"(?=\s+(?:of|for|in|at|between|with|when|after|by|using|on|be|was|is|are|from|does|did|do|show)\b|[?.,]|$)"
     rules = {
-        "how to": [rf"\b{change}\s+(?:the |its |their |a |an )?([\w\s'’-]+?){stop}",
+        "how to": [r"\bmake\b.*?\b(denser|harder|stronger|tougher|stiffer)\b",
+                   rf"\b{change}\s+(?:the |its |their |a |an )?([\w\s'’-]+?){stop}",
                    r"(?:can|could|should|would|is|are)\s+(?:the )?([\w\s'’-]+?)(?:\s+(?:of|in)\s+.+?)?\s+be\s+"
                    + change],
         "value": [rf"what(?:'s| is| was| are| were)\s+the\s+([\w\s'’-]+?){stop}",
@@ -211,7 +219,7 @@ def _schema(text: str, phrase: list[str], kind: Kind) -> tuple[str, str, str]:
     return best[1], best[2], written
 
 
-def _terms(text: str, taken: list[tuple[int, int]], phrase: list[str], kind: Kind) -> tuple[Term, ...]:
+def _terms(text: str, taken: list[tuple[int, int]], phrase: list[str], kind: Kind, materials: bool) -> tuple[Term, ...]:
     """Words to cover; those of the property must stand in the quote itself."""
     plain = plain_signs(text)
     strong = {word.lower() for word in phrase}
@@ -235,6 +243,8 @@ def _terms(text: str, taken: list[tuple[int, int]], phrase: list[str], kind: Kin
             pattern("raise").fullmatch(word) or pattern("lower").fullmatch(word)
             or pattern("comparative_raise").fullmatch(word) or pattern("comparative_lower").fullmatch(word)
         )  # fmt: skip
+        if (materials and lower in _CLASSES) or _JUDGING.fullmatch(word) or lower in ("above", "below", "beyond"):
+            continue
         if changes or (asks_nothing and not (is_property and kind != "value" and lower not in STOP)):
             continue
         if is_property and lower in implied and len(strong) > 1:

@@ -27,7 +27,8 @@ _FULL = {"rose": "rais", "risen": "rais", "rise": "rais", "rises": "rais", "fell
          "densification": "dens", "densified": "dens", "analyses": "analys", "indices": "index", "strong": "strength",
          "stronger": "strength", "strengthens": "strength", "better": "improv", "highest": "high", "higher": "high",
          "lowest": "low", "lower": "low", "largest": "larg", "larger": "larg", "costly": "cost", "made": "make",
-         "grains": "grain", "series": "series", "hard": "hard", "harder": "hard", "species": "species"}  # fmt: skip
+         "grains": "grain", "series": "series", "hard": "hard", "denser": "dens",
+         "tougher": "tough", "stiffer": "stiff", "harder": "hard", "species": "species"}  # fmt: skip
 
 
 def stem(word: str) -> str:
