@@ -52,7 +52,8 @@ def solve(
     model: Annotated[
         str | None,
         typer.Option(
-            help="A language model that turns words into an equation where sozai cannot: openai:NAME, anthropic:NAME, small."
+            help="A language model that turns words into an equation where sozai cannot: openai:NAME, "
+            "anthropic:NAME, small."
         ),
     ] = None,
     endpoint: Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible server for --model.")] = None,
@@ -67,17 +68,26 @@ def solve(
     observed, a second method asked, and conserved quantities and a closed form looked for: the verdicts, an error bar,
     and a sentence on what was not shown come with the numbers.
 
-    With [bold]--out[/bold] a folder gets report.html, solution.csv, result.json, manifest.json and script.py, which makes
-    the same numbers with numpy and scipy alone.
+    With [bold]--out[/bold] a folder gets report.html, solution.csv, result.json, manifest.json and script.py, which
+    makes the same numbers with numpy and scipy alone.
 
     A language model, where one is named, only translates words into an equation, which is shown; all checks stay.
-    """  # fmt: skip
+    """
     from contextlib import nullcontext
 
     from sozai.trust.manifest import Manifest
 
-    settings = {"equation": equation, "set": numbers or [], "end": end, "tolerance": tolerance, "points": points,
-                "minutes": minutes, "seed": seed, "model": model, "endpoint": endpoint}  # fmt: skip
+    settings = {
+        "equation": equation,
+        "set": numbers or [],
+        "end": end,
+        "tolerance": tolerance,
+        "points": points,
+        "minutes": minutes,
+        "seed": seed,
+        "model": model,
+        "endpoint": endpoint,
+    }
     is_file = equation.endswith((".yaml", ".yml"))
     record = Manifest(out, settings, seeds={"noise": seed}, data=[equation] if is_file else []) if out else None
     with record or nullcontext():
@@ -99,8 +109,15 @@ def solve(
     emit(result, as_json, lambda console: _print(result, console))
 
 
-def _read(equation: str, is_file: bool, numbers: list[str] | None, end: float | None, model: str | None, endpoint: str | None,
-          record: Any) -> tuple[Problem, dict[str, Any] | None]:  # fmt: skip
+def _read(
+    equation: str,
+    is_file: bool,
+    numbers: list[str] | None,
+    end: float | None,
+    model: str | None,
+    endpoint: str | None,
+    record: Any,
+) -> tuple[Problem, dict[str, Any] | None]:
     """The problem, and how a language model wrote it where one was needed."""
     from sozai.assistant.equations.parse import read_problem, read_problem_file
 
@@ -132,7 +149,7 @@ def _emit_check(problem: Problem, translated: dict[str, Any] | None, as_json: bo
     from sozai.assistant.equations.wellposed import refuse_ill_posed
 
     soft = refuse_ill_posed(problem)
-    result = {
+    result: dict[str, Any] = {
         "problem": as_statement(problem),
         "classified": classify(problem),
         "warnings": [v.message for v in soft if v.passed is False],

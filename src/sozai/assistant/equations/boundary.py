@@ -151,9 +151,12 @@ class Reader:
         if abs(value - high) <= reach and not (coordinate == "t" and not ordinary):
             return f"{coordinate}+"
         raise UserError(
-            f"the condition is at {coordinate} = {value:g}, which is no end of the domain ({low:g} to {high:g})", f"'{text}'",
-            f"give it at {coordinate} = {low:g}" + (f" or {high:g}" if coordinate != "t" else "") + ", or change the range",
-        )  # fmt: skip
+            f"the condition is at {coordinate} = {value:g}, which is no end of the domain ({low:g} to {high:g})",
+            f"'{text}'",
+            f"give it at {coordinate} = {low:g}"
+            + (f" or {high:g}" if coordinate != "t" else "")
+            + ", or change the range",
+        )
 
     def _two_places(
         self, points: Mapping[sympy.Symbol, Point], places: Any, text: str, domain: Mapping[str, tuple[float, float]]

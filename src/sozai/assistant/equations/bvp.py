@@ -5,6 +5,7 @@ Kierzenka and Shampine, doi:10.1145/502800.502801.
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -58,7 +59,8 @@ def solve_boundary(
     others = [one for one in found[1:] if np.max(np.abs(one.sol(x) - values) / scale[:, None].max()) > 1e-4]
     if others:
         notes.append(
-            f"There is more than one solution: at least {1 + len(_distinct(others, x))} were found from different first guesses; this is the one of smallest size."
+            f"There is more than one solution: at least {1 + len(_distinct(others, x))} were found from "
+            f"different first guesses; this is the one of smallest size."
         )
         verdicts.append(Verdict("initial_guess", None, "other first guesses lead to other solutions", severity="soft"))
     elif not linear:
@@ -103,7 +105,8 @@ def solve_boundary(
             Verdict(
                 "closed_form",
                 gap <= tolerance,
-                f"the closed form of sympy fulfils equation and conditions (to {left:.0e}) and the numbers agree with it to {gap:.1e}",
+                f"the closed form of sympy fulfils equation and conditions (to {left:.0e}) and the numbers "
+                f"agree with it to {gap:.1e}",
                 gap,
             )
         )
@@ -124,7 +127,8 @@ def solve_boundary(
             errors[name] = float(main.rms_residuals.max()) * scales[name]
     return Solution(
         problem=problem,
-        method=f"scipy solve_bvp, collocation of order 4, {len(main.x)} nodes, residual below {main.rms_residuals.max():.0e}",
+        method=f"scipy solve_bvp, collocation of order 4, {len(main.x)} nodes, residual below "
+               f"{main.rms_residuals.max():.0e}",
         axes={str(system.time): x},
         values=own,
         error=errors,
@@ -160,7 +164,8 @@ def _row(system: FirstOrder, condition: Condition) -> tuple[int, dict[int, float
     order = condition.derivative or (1 if condition.kind in ("neumann", "robin") else 0)
     if (condition.unknown, order) not in system.states:
         raise UserError(
-            f"ill-posed: a condition on the derivative of order {order} of {condition.unknown}, which the equation itself decides",
+            f"ill-posed: a condition on the derivative of order {order} of {condition.unknown}, which the "
+            f"equation itself decides",
             mend="give the value or a lower derivative",
         )
     factors = {system.place(condition.unknown, order): outward**order}
@@ -270,7 +275,7 @@ def _order(system: FirstOrder, boundary: Boundary, main: Any) -> Verdict:
         )
     floor = max(1e-11, 5 * min(e for _, e in errors))
     window = [e for _, e in errors if e > floor]
-    slopes = [float(np.log2(a / b)) for a, b in zip(window, window[1:], strict=False)]
+    slopes = [float(np.log2(a / b)) for a, b in itertools.pairwise(window)]
     table = ", ".join(f"{n}: {e:.1e}" for n, e in errors)
     if not slopes:
         return Verdict(
@@ -279,6 +284,7 @@ def _order(system: FirstOrder, boundary: Boundary, main: Any) -> Verdict:
     return Verdict(
         "convergence_order",
         slopes[-1] > 3.4,
-        f"halving the intervals divides the error by 2^{slopes[-1]:.2f}; theory says 2^4 (errors by intervals: {table})",
+        f"halving the intervals divides the error by 2^{slopes[-1]:.2f}; theory says 2^4 (errors by intervals: "
+        f"{table})",
         max(0.0, 4 - slopes[-1]),
     )

@@ -87,9 +87,13 @@ def classify(problem: Problem) -> dict[str, Any]:
         "unknowns": len(problem.unknowns),
         "linear": linear,
         "autonomous": not any(symbol in free for symbol in coordinates),
-        "task": "boundary values" if problem.time is None else "initial and boundary values" if problem.space else "initial values",
+        "task": "boundary values"
+        if problem.time is None
+        else "initial and boundary values"
+        if problem.space
+        else "initial values",
         "type": partial_type(problem, found, expressions) if problem.kind == "pde" else "ordinary",
-    }  # fmt: skip
+    }
 
 
 def partial_type(problem: Problem, found: Mapping[str, Mapping[str, int]], expressions: list[sympy.Expr]) -> str:

@@ -17,7 +17,8 @@ _N = r"[-+]?[^\s,;<>=\[\]()]+"
 _NAME = r"[A-Za-z]\w*"
 _FILLER = re.compile(
     r"^(?:(?:please|solve|find|compute|with|where|and|on|for|in|the|a|an|let|given|subject\s+to|such\s+that|by|over|"
-    r"initial\s+conditions?|boundary\s+conditions?|initial\s+values?|ivp|bvp|ode|pde|system|equations?|conditions?|of|is|"
+    r"initial\s+conditions?|boundary\s+conditions?|initial\s+values?|ivp|bvp|ode|pde|system|equations?|"
+    r"conditions?|of|is|"
     r"problem|parameters?|domain|numerically)(?::\s*|\s+(?![=*/^+(-])))+",
     re.IGNORECASE,
 )
@@ -77,15 +78,31 @@ _STOP = set(
     ]
 )
 _FACES = {
-    "left": "x-", "right": "x+", "bottom": "y-", "lower": "y-", "top": "y+", "upper": "y+", "front": "z-", "back": "z+",
-}  # fmt: skip
+    "left": "x-",
+    "right": "x+",
+    "bottom": "y-",
+    "lower": "y-",
+    "top": "y+",
+    "upper": "y+",
+    "front": "z-",
+    "back": "z+",
+}
 _SIDE = r"(?:ends?|sides?|faces?|edges?|walls?|boundar(?:y|ies)|surfaces?)"
-_ALL = rf"(?:both\s+{_SIDE}|all\s+{_SIDE}|(?:the\s+)?(?:ends|sides|faces|edges|walls|boundary|boundaries)|everywhere\s+on\s+the\s+boundary|the\s+whole\s+boundary)"
+_ALL = (
+    rf"(?:both\s+{_SIDE}|all\s+{_SIDE}|(?:the\s+)?(?:ends|sides|faces|edges|walls|boundary|boundaries)|"
+    rf"everywhere\s+on\s+the\s+boundary|the\s+whole\s+boundary)"
+)
 _ONE = rf"(?:the\s+)?(left|right|bottom|lower|top|upper|front|back)(?:\s*-?\s*(?:hand\s+)?{_SIDE})?"
 _KEPT = r"(?:(?:are|is|be)\s+)?(?:held|kept|fixed|maintained|set)?\s*(?:constant\s+)?(?:at|to|=|:|equal\s+to)\s*"
-_NO_FLUX = r"(?:insulated|thermally\s+insulated|adiabatic|sealed|reflecting|no[\s-]?flux|zero[\s-]?flux|traction[\s-]?free|free|impermeable|homogeneous\s+neumann)"
+_NO_FLUX = (
+    r"(?:insulated|thermally\s+insulated|adiabatic|sealed|reflecting|no[\s-]?flux|zero[\s-]?flux|"
+    r"traction[\s-]?free|free|impermeable|homogeneous\s+neumann)"
+)
 _FIXED = r"(?:fixed|clamped|held|pinned|no[\s-]?slip|grounded|homogeneous\s+dirichlet|absorbing)"
-_START = r"(?:at\s+the\s+(?:start|beginning)|at\s+(?:the\s+)?(?:initial\s+)?time\s+(?:t\s*=\s*)?0|at\s+t\s*=\s*0|initially|to\s+begin\s+with|to\s+start\s+with)"
+_START = (
+    r"(?:at\s+the\s+(?:start|beginning)|at\s+(?:the\s+)?(?:initial\s+)?time\s+(?:t\s*=\s*)?0|"
+    r"at\s+t\s*=\s*0|initially|to\s+begin\s+with|to\s+start\s+with)"
+)
 
 
 def read_clauses(text: str) -> Draft:
@@ -98,7 +115,7 @@ def read_clauses(text: str) -> Draft:
     if not draft.text:
         raise UserError("there is no equation", mend='type one, such as "du/dt = -2*u, u(0) = 1"')
     plain = plain_mathematics(text) if is_latex(text) else normalise(text)
-    plain = re.sub(r"(\w)'s\b", r"\1s", plain)
+    plain = re.sub(r"(\w)'s\b|\b([A-Z][a-z]+s)'(?=\s)", lambda m: f"{m[1]}s" if m[1] else m[2], plain)
     named = find_known(plain)
     if named:
         draft.known, plain = named
@@ -110,8 +127,12 @@ def read_clauses(text: str) -> Draft:
 def _rewritten(text: str) -> str:
     """Forms whose "and" or comma would be cut, in others that stay whole."""
     text = re.sub(r"\bbetween\s+(\S+)\s+and\s+(\S+)", r"in [\1, \2]", text)
-    text = re.sub(rf"\b(?:both\s+)?ends\s+{_KEPT}({_N}(?:\s*[A-Za-z°]+)?)\s+and\s+({_N}(?:\s*[A-Za-z°]+)?)(?=\s*(?:,|;|$|\n|and|for))",
-                  r"left end at \1, right end at \2", text)  # fmt: skip
+    text = re.sub(
+        rf"\b(?:both\s+)?ends\s+{_KEPT}({_N}(?:\s*[A-Za-z°]+)?)\s+and\s+({_N}(?:\s*[A-Za-z°]+)?)(?=\s*(?:,|;|$|"
+        rf"\n|and|for))",
+        r"left end at \1, right end at \2",
+        text,
+    )
     text = re.sub(r"\bleft\s+and\s+right\b", "both", text)
     text = re.sub(
         r"\b((?:at|on)\s+([xyz])\s*=\s*[^,;\s]+)\s*(?:and|,|&)\s*(?:at\s+|on\s+)?(\2\s*=\s*[^,;\s]+)(?!\s*(?:<|\.\.))",
@@ -146,7 +167,8 @@ def _split(text: str) -> list[str]:
     pieces = []
     for part in parts:
         pieces += re.split(
-            r"\s+(?:and|with|where|subject\s+to|such\s+that|starting\s+from(?=\s+\w+\s*=))\s+|^\s*(?:with|where|and|when)\s+",
+            r"\s+(?:and|with|where|subject\s+to|such\s+that|starting\s+from(?=\s+\w+\s*=))\s+|^\s*(?:with|where|"
+            r"and|when)\s+",
             part,
         )
     return [piece.strip() for piece in pieces if piece and piece.strip()]
@@ -178,19 +200,28 @@ def _meaning(clause: str) -> list[str]:
 def _geometry(clause: str, draft: Draft) -> str:
     """Take from a clause what it says of the body: its dimension and lengths."""
     number = r"(\d[\d.eE+-]*\s*(?:[a-zµμ]+)?)"
-    for pattern, dimension in ((r"\b(?:1[\s-]?-?[dD]|one[\s-]dimension(?:al|s)?)\b", 1), (r"\b(?:2[\s-]?-?[dD]|two[\s-]dimension(?:al|s)?)\b", 2),
-                               (r"\b(?:3[\s-]?-?[dD]|three[\s-]dimension(?:al|s)?)\b", 3)):  # fmt: skip
+    for pattern, dimension in (
+        (r"\b(?:1[\s-]?-?[dD]|one[\s-]dimension(?:al|s)?)\b", 1),
+        (r"\b(?:2[\s-]?-?[dD]|two[\s-]dimension(?:al|s)?)\b", 2),
+        (r"\b(?:3[\s-]?-?[dD]|three[\s-]dimension(?:al|s)?)\b", 3),
+    ):
         if re.search(pattern, clause):
             draft.dimension = dimension
             clause = re.sub(rf"(?:in\s+)?{pattern}", " ", clause)
-    bodies = ((r"rod|bar|wire|line|interval|slab|film|string|pipe|channel", 1), (r"square|plate|rectangle|sheet|membrane", 2), (r"cube|box|block|brick", 3))  # fmt: skip
+    bodies = (
+        (r"rod|bar|wire|line|interval|slab|film|string|pipe|channel", 1),
+        (r"square|plate|rectangle|sheet|membrane", 2),
+        (r"cube|box|block|brick", 3),
+    )
     for words, dimension in bodies:
         by = rf"{number}\s*(?:by|x|\*)\s*{number}(?:\s*(?:by|x|\*)\s*{number})?\s+(?:{words})\b"
         patterns = (
             rf"(?:on|in|along|through|of|over)?\s*\b(?:a|an|the)?\s*unit\s+(?:{words})\b",
             rf"(?:on|in|along|through|of|over)?\s*(?:a|an|the)?\s*{by}",
-            rf"(?:on|in|along|through|of|over)?\s*\b(?:a|an|the)?\s*\b{number}(?:[\s-]+(?:long|thick|wide))?\s+(?:{words})\b",
-            rf"(?:on|in|along|through|of|over)?\s*\b(?:a|an|the)?\s*(?:{words})\s+(?:of\s+|with\s+)?(?:length|side|thickness|width|edge|size)?\s*(?:of\s+|=\s*)?{number}(?:\s+(?:long|thick|wide))?(?=\s|$)",
+            rf"(?:on|in|along|through|of|over)?\s*\b(?:a|an|the)?\s*\b{number}(?:[\s-]+(?:long|thick|"
+            rf"wide))?\s+(?:{words})\b",
+            rf"(?:on|in|along|through|of|over)?\s*\b(?:a|an|the)?\s*(?:{words})\s+(?:of\s+|with\s+)?(?:length|"
+            rf"side|thickness|width|edge|size)?\s*(?:of\s+|=\s*)?{number}(?:\s+(?:long|thick|wide))?(?=\s|$)",
         )
         for pattern in patterns:
             match = re.search(pattern, clause)
@@ -230,10 +261,21 @@ def _range(clause: str, draft: Draft) -> bool:
     if whole:
         return _set_ranges(draft, "x", whole[1], whole[2], clause)
     end = re.fullmatch(
-        r"(?:(?:run\s+)?(?:for|until|up\s+to|over|during|to)\s+(?:a\s+time\s+(?:of\s+)?)?)?(?:(t|time)\s*(?:=|<=?|up\s+to|until|to)\s*)?(\d[\d.eE+-]*\s*[a-z]*)",
+        r"(?:(?:run\s+)?(?:for|until|up\s+to|over|during|to)\s+(?:a\s+time\s+(?:of\s+)?)?)?(?:(t|time)\s*(?:=|"
+        r"<=?|up\s+to|until|to)\s*)?(\d[\d.eE+-]*\s*[a-z]*)",
         clause,
     )
-    if end and (end[1] or re.fullmatch(r"[\d.eE+-]+\s*(?:s|sec|seconds?|ms|us|ns|min|minutes?|h|hr|hours?|d|days?|weeks?|months?|years?|yr)", end[2])) and clause != end[2]:  # fmt: skip
+    if (
+        end
+        and (
+            end[1]
+            or re.fullmatch(
+                r"[\d.eE+-]+\s*(?:s|sec|seconds?|ms|us|ns|min|minutes?|h|hr|hours?|d|days?|weeks?|months?|years?|yr)",
+                end[2],
+            )
+        )
+        and clause != end[2]
+    ):
         return _set_ranges(draft, "t", "0", end[2], clause)
     until = re.fullmatch(r"(?:for|until|up\s+to)\s+(\d[\d.eE+-]*\s*[a-z]*)", clause)
     if until:
@@ -259,7 +301,8 @@ def _set_ranges(draft: Draft, names: str, low: str, high: str, clause: str) -> b
 def _words(clause: str, draft: Draft) -> bool:
     """Conditions and numbers said in words."""
     if re.fullmatch(
-        r"(?:periodic(?:\s+(?:boundary\s+conditions?|boundaries|ends|sides))?|(?:boundary|ends|sides|boundaries)\s+(?:is\s+|are\s+)?periodic)(?:\s+in\s+all\s+directions)?",
+        r"(?:periodic(?:\s+(?:boundary\s+conditions?|boundaries|ends|sides))?|(?:boundary|ends|sides|"
+        r"boundaries)\s+(?:is\s+|are\s+)?periodic)(?:\s+in\s+all\s+directions)?",
         clause,
         re.I,
     ):
@@ -270,8 +313,11 @@ def _words(clause: str, draft: Draft) -> bool:
         draft.conditions.append(Said("", clause, (f"{match[1]}-", f"{match[1]}+"), kind="periodic", bare=True))
         return True
     for word, kind in ((_NO_FLUX, "neumann"), (_FIXED, "dirichlet")):
-        patterns = (rf"({_ALL}|{_ONE})\s+(?:are\s+|is\s+)?{word}", rf"{word}\s+(?:conditions?\s+)?(?:(?:at|on|through)\s+)?({_ALL}|{_ONE})",
-                    rf"({_ALL})?{word}(?:\s+(?:boundar(?:y|ies)|boundary\s+conditions?|conditions?))?")  # fmt: skip
+        patterns = (
+            rf"({_ALL}|{_ONE})\s+(?:are\s+|is\s+)?{word}",
+            rf"{word}\s+(?:conditions?\s+)?(?:(?:at|on|through)\s+)?({_ALL}|{_ONE})",
+            rf"({_ALL})?{word}(?:\s+(?:boundar(?:y|ies)|boundary\s+conditions?|conditions?))?",
+        )
         for pattern in patterns:
             match = re.fullmatch(pattern, clause, re.I)
             if match:
@@ -289,7 +335,9 @@ def _words(clause: str, draft: Draft) -> bool:
         draft.conditions.append(Said("0", clause, ("t",), kind="initial", bare=True, derivative=1))
         return True
     match = re.fullmatch(
-        r"(?:initially\s+|starting\s+from\s+)?(?:random\s+)?noise\s+(?:of|with\s+amplitude)\s+(?:amplitude\s+)?([\d.eE+-]+)(?:\s+(?:around|about)\s+([\d.eE+-]+))?(?:\s+at\s+the\s+start)?",
+        r"(?:initially\s+|starting\s+from\s+)?(?:random\s+)?noise\s+(?:of|"
+        r"with\s+amplitude)\s+(?:amplitude\s+)?([\d.eE+-]+)(?:\s+(?:around|"
+        r"about)\s+([\d.eE+-]+))?(?:\s+at\s+the\s+start)?",
         clause,
         re.I,
     )
@@ -301,9 +349,12 @@ def _words(clause: str, draft: Draft) -> bool:
         if match:
             draft.conditions.append(Said(match[1], clause, ("t",), kind="initial"))
             return True
-    for pattern in (r"initial\s+(?:condition|value|temperature|concentration|profile|state|data)s?\s*(?:of|=|:|is)?\s*(.+)",
-                    r"(?:initially|starting)\s+(?:at|from|uniform(?:ly)?(?:\s+at)?)\s+(.+)", r"initially\s+(.+)",
-                    rf"(.+?)\s+{_START}"):  # fmt: skip
+    for pattern in (
+        r"initial\s+(?:condition|value|temperature|concentration|profile|state|data)s?\s*(?:of|=|:|is)?\s*(.+)",
+        r"(?:initially|starting)\s+(?:at|from|uniform(?:ly)?(?:\s+at)?)\s+(.+)",
+        r"initially\s+(.+)",
+        rf"(.+?)\s+{_START}",
+    ):
         match = re.fullmatch(pattern, clause, re.I)
         if match and not re.search(r"[=<>]", match[1]):
             draft.conditions.append(Said(match[1], clause, ("t",), kind="initial", bare=True))

@@ -1,4 +1,4 @@
-"""A closed form by sympy, in a process of its own with a time limit, and believed only after it was put into the equation."""
+"""A closed form by sympy, in a process of its own with a time limit, believed only once put into the equation."""
 
 from __future__ import annotations
 
@@ -120,8 +120,9 @@ def check_closed_form(problem: Problem, forms: Mapping[str, sympy.Expr]) -> floa
 def _solve(job: Mapping[str, Any]) -> dict[str, sympy.Expr]:
     """In the process of its own: sympy's ``dsolve`` with the conditions; the first solution that meets them."""
     variable = job["variable"]
+    job, letters = _lettered(job)
     functions = [sympy.Function(name)(variable) for name in job["unknowns"]]
-    equations = [sympy.Eq(sympy.nsimplify(e, rational=True), 0) for e in job["equations"]]
+    equations = [sympy.Eq(e, 0) for e in job["equations"]]
     found = sympy.dsolve(
         equations if len(equations) > 1 else equations[0],
         functions if len(functions) > 1 else functions[0],
@@ -134,11 +135,36 @@ def _solve(job: Mapping[str, Any]) -> dict[str, sympy.Expr]:
             group = group[0]
         forms = {one.lhs.func.__name__: one.rhs for one in group if isinstance(one.lhs, AppliedUndef)}
         if len(forms) != len(functions) or any(
-            f.atoms(sympy.Integral, AppliedUndef) or f.free_symbols - {variable} for f in forms.values()
+            f.atoms(sympy.Integral, AppliedUndef) or f.free_symbols - {variable, *letters} for f in forms.values()
         ):
             continue
-        return {name: min((form, sympy.simplify(form)), key=sympy.count_ops) for name, form in forms.items()}
+        simple = {name: min((form, sympy.simplify(form)), key=sympy.count_ops) for name, form in forms.items()}
+        return {name: form.xreplace(letters) for name, form in simple.items()}
     return {}
+
+
+def _lettered(job: Mapping[str, Any]) -> tuple[dict[str, Any], dict[sympy.Symbol, sympy.Expr]]:
+    """The job with positive letters for fractions of many digits, with which sympy would take minutes."""
+    long = sorted(
+        {
+            abs(r)
+            for e in [*job["equations"], *job["conditions"].values()]
+            for r in e.atoms(sympy.Rational)
+            if r.q > 50 or abs(r.p) > 5000
+        },
+        key=float,
+    )
+    puts = {value: sympy.Symbol(f"c_{place}", positive=True) for place, value in enumerate(long)}
+
+    def put(e: sympy.Expr) -> sympy.Expr:
+        return sympy.sympify(e).xreplace(puts | {-value: -letter for value, letter in puts.items()})
+
+    made = {
+        **job,
+        "equations": [put(e) for e in job["equations"]],
+        "conditions": {k: put(v) for k, v in job["conditions"].items()},
+    }
+    return made, {letter: value for value, letter in puts.items()}
 
 
 if __name__ == "__main__":

@@ -49,8 +49,18 @@ def reduced(problem: Problem, clock: Clock) -> FirstOrder:
             by_top = dict(zip(tops, solved, strict=True))
             rhs = [sympy.simplify(by_top.get(follower[every[s]], follower[every[s]])) for s in states]
             initial = _consistent(problem, variable, states, every, constraints)
-            return FirstOrder(problem, variable, [every[s] for s in states], states, rhs, initial,
-                              problem.domain[str(variable)], constraints, index, clock)  # fmt: skip
+            return FirstOrder(
+                problem,
+                variable,
+                [every[s] for s in states],
+                states,
+                rhs,
+                initial,
+                problem.domain[str(variable)],
+                constraints,
+                index,
+                clock,
+            )
         for vector in matrix.T.nullspace():
             constraint = sympy.numer(sympy.together(sympy.simplify((vector.T * rest)[0])))
             if constraint == 0:
@@ -75,8 +85,13 @@ def reduced(problem: Problem, clock: Clock) -> FirstOrder:
     )
 
 
-def _consistent(problem: Problem, variable: sympy.Symbol, states: list[tuple[str, int]], every: Mapping[tuple[str, int], sympy.Symbol],
-                constraints: list[sympy.Expr]) -> list[sympy.Expr]:  # fmt: skip
+def _consistent(
+    problem: Problem,
+    variable: sympy.Symbol,
+    states: list[tuple[str, int]],
+    every: Mapping[tuple[str, int], sympy.Symbol],
+    constraints: list[sympy.Expr],
+) -> list[sympy.Expr]:
     """Initial values of all states: those given, and those that the constraints then fix."""
     begin = problem.domain[str(variable)][0]
     given = initial_values(problem)
@@ -89,7 +104,8 @@ def _consistent(problem: Problem, variable: sympy.Symbol, states: list[tuple[str
         if value.is_number and abs(sympy.N(value)) > 1e-9:
             names = {every[s]: sympy.Symbol(s[0] + "'" * s[1]) for s in states}
             raise UserError(
-                f"ill-posed: the initial values contradict the algebraic condition {constraint.xreplace(names)} = 0 (it gives {float(value):.3g})",
+                f"ill-posed: the initial values contradict the algebraic condition {constraint.xreplace(names)} "
+                f"= 0 (it gives {float(value):.3g})",
                 mend="mend one of them, or leave out what follows from the others",
             )
     open_ = [value for value in left if not value.is_number]
@@ -108,7 +124,8 @@ def _consistent(problem: Problem, variable: sympy.Symbol, states: list[tuple[str
     if free:
         count = len(symbols) - len(open_)
         raise UserError(
-            f"ill-posed: initial values are missing, and the algebraic conditions fix only {len(open_)} of {', '.join(label[s] for s in symbols)}",
+            f"ill-posed: initial values are missing, and the algebraic conditions fix only {len(open_)} of "
+            f"{', '.join(label[s] for s in symbols)}",
             mend=f"add {count} of them",
         )
     if len(solutions) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -165,9 +166,13 @@ class _Assembly:
             domain=domain,
             conditions=tuple(conditions),
             parameters={k: v for k, v in parameters.items() if k in used},
-            units={k: text for k, d in self.units.items() if (text := unit_text(d)) and (k in used or k in coordinates or k in scope.unknowns)},
+            units={
+                k: text
+                for k, d in self.units.items()
+                if (text := unit_text(d)) and (k in used or k in coordinates or k in scope.unknowns)
+            },
             notes=tuple(dict.fromkeys(self.notes)),
-        )  # fmt: skip
+        )
 
     # What there is
 
@@ -190,6 +195,8 @@ class _Assembly:
                 return True
             for place, token in enumerate(tokens := tokenise(text)):
                 after = tokens[min(place + 1, len(tokens) - 1)]
+                if token.text in ("diff", "Derivative"):
+                    return True
                 if token.kind == "derivative" and (token.text == "" or after.text != "(") and "n" not in token.orders:
                     return True
         return any(name != "u" and re.search(r"^[A-Za-z]\w*'+\s*=", text) for name, text in self.draft.values.items())
@@ -382,8 +389,11 @@ class _Assembly:
             if name and name not in scope.unknowns and name not in FUNCTIONS and name not in self.draft.values:
                 others = " ".join(other for other in body if other is not text)
                 if not re.search(rf"(?<![A-Za-z_]){re.escape(name)}(?![A-Za-z_\d])", others):
-                    raise UserError(f"a condition is given for {name}, which is in no equation", f"'{text}'",
-                                    f"the unknowns are {', '.join(scope.unknowns) or 'none'}")  # fmt: skip
+                    raise UserError(
+                        f"a condition is given for {name}, which is in no equation",
+                        f"'{text}'",
+                        f"the unknowns are {', '.join(scope.unknowns) or 'none'}",
+                    )
                 names.append(name)
         return names
 
@@ -399,7 +409,8 @@ class _Assembly:
         scope.unknowns = {**scope.unknowns, **dict.fromkeys(sorted(free), coordinates)}
         puts = {sympy.Symbol(name): scope.function(name) for name in free}
         self.notes.append(
-            f"{', '.join(sorted(free))} has no derivative and no number: it was read as an unknown of an algebraic equation."
+            f"{', '.join(sorted(free))} has no derivative and no number: it was read as an unknown of an "
+            f"algebraic equation."
         )
         return scope, [sympy.Eq(e.lhs.xreplace(puts), e.rhs.xreplace(puts), evaluate=False) for e in equations]
 
@@ -481,8 +492,13 @@ class _Assembly:
                 formulas[name] = formula
         return numbers, formulas
 
-    def _defined(self, equations: list[sympy.Eq], conditions: list[Condition], formulas: dict[str, sympy.Expr],
-                 numbers: dict[str, float]) -> tuple[list[sympy.Eq], list[Condition]]:  # fmt: skip
+    def _defined(
+        self,
+        equations: list[sympy.Eq],
+        conditions: list[Condition],
+        formulas: dict[str, sympy.Expr],
+        numbers: dict[str, float],
+    ) -> tuple[list[sympy.Eq], list[Condition]]:
         """Put in what names stand for, as often as they stand for one another; a formula of numbers is a number."""
         formulas = dict(formulas)
         for _ in range(len(formulas)):
@@ -538,7 +554,7 @@ def name_is_partial(draft: Draft) -> bool:
 
 
 def _pairs_of(tokens: list[Any]) -> list[tuple[Any, Any]]:
-    return list(zip(tokens, tokens[1:], strict=False))
+    return list(itertools.pairwise(tokens))
 
 
 def _renamed_where(condition: Condition, time: str | None) -> Condition:

@@ -115,7 +115,8 @@ def write_run(solution: Solution, result: Mapping[str, Any], folder: str | Path)
     else:
         files["solution"] = out / "solution.npz"
         with atomic(files["solution"], "wb") as stream:
-            np.savez_compressed(stream, **{f"axis_{k}": v for k, v in solution.axes.items()}, **solution.values)
+            arrays: dict[str, Any] = {f"axis_{k}": v for k, v in solution.axes.items()} | dict(solution.values)
+            np.savez_compressed(stream, **arrays)
     if find_spec("jinja2") and find_spec("sozai.reports.equations"):
         from sozai.reports.equations import solution_report
 

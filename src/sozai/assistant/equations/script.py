@@ -30,10 +30,24 @@ def f(t, y):
 
 {jacobian}start = np.array([{start}])
 t = np.linspace({begin!r}, {end!r}, {count})
-made = solve_ivp(f, ({begin!r}, {end!r}), start, {method!r}, rtol={rtol!r}, atol={atol}, dense_output=True{more})
+{run}'''
+_RUN = """atol = {atol}
+made = solve_ivp(f, ({begin!r}, {end!r}), start, {method!r}, rtol={rtol!r}, atol=atol, dense_output=True{more})
 assert made.status == 0, made.message
 values = made.sol(t)
-'''
+"""
+_PARTS = """atol = {atol}
+knots = {knots}  # the right-hand side jumps here: no step crosses one
+values, y = np.empty((len(start), len(t))), start
+for low, high in zip(knots, knots[1:]):
+    def within(s, low=low + 1e-12 * (high - low), high=high - 1e-12 * (high - low)):
+        return min(max(s, low), high)
+    made = solve_ivp(lambda s, y: f(within(s), y), (low, high), y, {method!r}, rtol={rtol!r}, atol=atol,
+                     dense_output=True{more})
+    assert made.status == 0, made.message
+    here = (t >= low) & (t <= high)
+    values[:, here], y = made.sol(t[here]), made.y[:, -1]
+"""
 _TAIL = """columns = {{{columns}}}
 np.savetxt("solution.csv", np.column_stack([t, *columns.values()]), delimiter=",", comments="",
            header=",".join([{variable!r}, *columns]), fmt="%.17g")
@@ -60,10 +74,9 @@ class _Printer(NumPyPrinter):
         return f"np.heaviside({self._print(expr.args[0])}, 0.5)"
 
     def _print_Piecewise(self, expr: sympy.Piecewise) -> str:
-        parts = "".join(
-            f"({self._print(value)}) if ({self._print(test)}) else " for value, test in expr.args if test != True
-        )  # noqa: E712
-        last = next((self._print(value) for value, test in expr.args if test == True), "np.nan")  # noqa: E712
+        cases = [(self._print(value), test) for value, test in expr.args]
+        parts = "".join(f"({value}) if ({self._print(test)}) else " for value, test in cases if test is not sympy.true)
+        last = next((value for value, test in cases if test is sympy.true), "np.nan")
         return f"({parts}({last}))"
 
     def _print_Relational(self, expr: sympy.core.relational.Relational) -> str:
@@ -85,14 +98,42 @@ class _Printer(NumPyPrinter):
 def source(expression: sympy.Expr) -> str:
     """An expression as numpy text."""
     text = _Printer({"fully_qualified_modules": False, "allow_unknown_functions": True}).doprint(expression)
-    for name in sorted({"sin", "cos", "tan", "exp", "log", "sqrt", "sinh", "cosh", "tanh", "arcsin", "arccos", "arctan", "arctan2",
-                        "arcsinh", "arccosh", "arctanh", "abs", "sign", "pi", "amax", "amin", "maximum", "minimum", "select", "expm1", "log1p"}):  # fmt: skip
+    for name in sorted(
+        {
+            "sin",
+            "cos",
+            "tan",
+            "exp",
+            "log",
+            "sqrt",
+            "sinh",
+            "cosh",
+            "tanh",
+            "arcsin",
+            "arccos",
+            "arctan",
+            "arctan2",
+            "arcsinh",
+            "arccosh",
+            "arctanh",
+            "abs",
+            "sign",
+            "pi",
+            "amax",
+            "amin",
+            "maximum",
+            "minimum",
+            "select",
+            "expm1",
+            "log1p",
+        }
+    ):
         text = re.sub(rf"(?<![\w.]){name}(?=\(|\b)", f"np.{name}", text)
     return text
 
 
 def ode_script(
-    system: FirstOrder, method: str, rtol: float, atol: Sequence[float], count: int, closed: Mapping[str, sympy.Expr]
+    system: FirstOrder, method: str, rtol: float, atol: np.ndarray, count: int, closed: Mapping[str, sympy.Expr]
 ) -> str:
     """The script of an initial value problem."""
     safe = {symbol: sympy.Symbol(f"y{place}") for place, symbol in enumerate(system.symbols)} | {
@@ -107,15 +148,32 @@ def ode_script(
         lines = ",\n".join(
             "        [" + ", ".join(source(e.xreplace(safe)) for e in matrix.row(i)) + "]" for i in range(matrix.rows)
         )
-        jacobian = f'def jacobian(t, y):\n    """Derivatives of f by the states."""\n    {", ".join(names)}, = y\n    return np.array([\n{lines}\n    ])\n\n\n'
+        jacobian = (
+            f'def jacobian(t, y):\n    """Derivatives of f by the states."""\n    {", ".join(names)}, = '
+            f"y\n    return np.array([\n{lines}\n    ])\n\n\n"
+        )
         more = ", jac=jacobian"
     begin, end = system.span
     text = _HEAD.format(
-        title=_title(system), states=states,
-        unpack=f"    {', '.join(names)}, = y", rows=",\n".join(f"        {row}" for row in rows), jacobian=jacobian,
-        start=", ".join(repr(float(v)) for v in system.start), begin=float(begin), end=float(end), count=count, method=method,
-        rtol=float(rtol), atol="np.array([" + ", ".join(repr(float(a)) for a in atol) + "])", more=more,
-    )  # fmt: skip
+        title=_title(system),
+        states=states,
+        unpack=f"    {', '.join(names)}, = y",
+        rows=",\n".join(f"        {row}" for row in rows),
+        jacobian=jacobian,
+        start=", ".join(repr(float(v)) for v in system.start),
+        begin=float(begin),
+        end=float(end),
+        count=count,
+        run=(_PARTS if system.breaks else _RUN).format(
+            begin=float(begin),
+            end=float(end),
+            method=method,
+            rtol=float(rtol),
+            knots=[float(begin), *system.breaks, float(end)],
+            atol="np.array([" + ", ".join(repr(float(a)) for a in atol) + "])",
+            more=more.replace("jac=jacobian", "jac=lambda s, y: jacobian(within(s), y)") if system.breaks else more,
+        ),
+    )
     return _ended(text, system, closed)
 
 
@@ -155,8 +213,13 @@ values = made.sol(t)
 '''
 
 
-def bvp_script(system: FirstOrder, rows: Sequence[tuple[int, Mapping[int, float], float]], solution: Callable[[np.ndarray], np.ndarray],
-               count: int, closed: Mapping[str, sympy.Expr]) -> str:  # fmt: skip
+def bvp_script(
+    system: FirstOrder,
+    rows: Sequence[tuple[int, Mapping[int, float], float]],
+    solution: Callable[[np.ndarray], np.ndarray],
+    count: int,
+    closed: Mapping[str, sympy.Expr],
+) -> str:
     """The script of a boundary value problem; its first guess is the solution at 21 places with four digits."""
     safe = {symbol: sympy.Symbol(f"y{place}") for place, symbol in enumerate(system.symbols)} | {
         system.time: sympy.Symbol("t")
@@ -165,13 +228,20 @@ def bvp_script(system: FirstOrder, rows: Sequence[tuple[int, Mapping[int, float]
     begin, end = map(float, system.span)
     nodes = np.linspace(begin, end, 21)
     text = _BOUNDARY.format(
-        title=_title(system), states=", ".join(name + "'" * order for name, order in system.states),
+        title=_title(system),
+        states=", ".join(name + "'" * order for name, order in system.states),
         unpack=f"    {', '.join(names)}, = y",
         rows=",\n".join(f"        {source(e.xreplace(safe))} + 0*t" for e in system.rhs),
-        conditions=",\n".join("        " + " + ".join(f"{f!r}*both[{side}][{place}]" for place, f in factors.items()) + f" - {value!r}" for side, factors, value in rows),
-        begin=begin, end=end, size=21, count=count,
+        conditions=",\n".join(
+            "        " + " + ".join(f"{f!r}*both[{side}][{place}]" for place, f in factors.items()) + f" - {value!r}"
+            for side, factors, value in rows
+        ),
+        begin=begin,
+        end=end,
+        size=21,
+        count=count,
         guess=",\n".join("    [" + ", ".join(f"{v:.4g}" for v in row) + "]" for row in solution(nodes)),
-    )  # fmt: skip
+    )
     return _ended(text, system, closed)
 
 

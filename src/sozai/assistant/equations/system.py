@@ -116,6 +116,25 @@ class FirstOrder:
         """Initial values as numbers."""
         return np.array([float(sympy.N(value, 20)) for value in self.initial])
 
+    @cached_property
+    def breaks(self) -> list[float]:
+        """Times within the span at which the right-hand side jumps or has a kink by its own form."""
+        edges: set[sympy.Expr] = set()
+        for expression in self.rhs:
+            edges |= {a.args[0] for a in expression.atoms(sympy.Heaviside, sympy.sign, sympy.Abs)}
+            edges |= {a.args[0] - b for a in expression.atoms(sympy.Min, sympy.Max) for b in a.args[1:]}
+            edges |= {r.lhs - r.rhs for r in expression.atoms(sympy.core.relational.Relational)}
+        found = set()
+        for edge in edges:
+            if edge.free_symbols != {self.time}:
+                continue
+            try:
+                roots = sympy.Poly(edge, self.time).nroots()
+            except (sympy.PolynomialError, ValueError):
+                continue
+            found |= {float(r) for r in roots if r.is_real and self.span[0] < float(r) < self.span[1]}
+        return sorted(found)
+
     def place(self, unknown: str, order: int = 0) -> int:
         """Where an unknown stands among the states."""
         return self.states.index((unknown, order))

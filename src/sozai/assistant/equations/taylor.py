@@ -131,15 +131,11 @@ def taylor(system: FirstOrder, ts: np.ndarray, *, digits: int = 40, seconds: flo
     begun = time.monotonic()
     rows = []
     with mpmath.workdps(digits):
-        constants = {
-            i: mpmath.mpmathify(sympy.N(data, digits + 5))
-            if kind == "constant"
-            else mpmath.mpmathify(sympy.N(data, digits + 5))
-            if kind == "power"
-            else None
-            for i, (kind, _, data) in enumerate(tape.steps)
+        exponent = {
+            place: mpmath.mpmathify(sympy.N(data, digits + 5))
+            for place, (kind, _, data) in enumerate(tape.steps)
+            if kind in ("constant", "power")
         }
-        exponent = {i: mpmath.mpf(c) for i, c in constants.items() if c is not None}
         state = [mpmath.mpmathify(sympy.N(v, digits + 5)) for v in system.initial]
         t, tolerance = mpmath.mpf(float(ts[0])), mpmath.mpf(10) ** (8 - digits)
         place = 0
@@ -150,9 +146,16 @@ def taylor(system: FirstOrder, ts: np.ndarray, *, digits: int = 40, seconds: flo
                 series = _series(tape, exponent, state, t, order)
                 size = max(max(abs(s) for s in state), mpmath.mpf("1e-30"))
                 radius = min(
-                    min(((tolerance * size / abs(c)) ** (mpmath.mpf(1) / k) for k, c in ((order, s[order]), (order - 1, s[order - 1])) if c != 0), default=mpmath.inf)
+                    min(
+                        (
+                            (tolerance * size / abs(c)) ** (mpmath.mpf(1) / k)
+                            for k, c in ((order, s[order]), (order - 1, s[order - 1]))
+                            if c != 0
+                        ),
+                        default=mpmath.inf,
+                    )
                     for s in series[:count]
-                )  # fmt: skip
+                )
                 step = radius * mpmath.mpf("0.9")
                 while place < len(ts) and mpmath.mpf(float(ts[place])) <= t + step:
                     rows.append(

@@ -5,6 +5,7 @@ The text is read by regular expressions and nothing in it is ever evaluated.
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -141,13 +142,19 @@ def derived(text: str) -> list[tuple[str, tuple[str, ...]]]:
     """
     found: list[tuple[str, tuple[str, ...]]] = []
     tokens = tokenise(text)
-    for token, after in zip(tokens, tokens[1:], strict=False):
+    for token, after in itertools.pairwise(tokens):
         if token.kind == "derivative":
             name = token.text or (after.text if after.kind == "name" else "")
             if name:
                 found.append((name, token.orders))
         if token.kind == "name" and after.kind == "op" and after.text.startswith("'"):
             found.append((token.text, ("'",) * len(after.text)))
+    for name, rest in re.findall(
+        r"\b(?:diff|Derivative)\(\s*([A-Za-z]\w*)\s*(?:\([^()]*\))?\s*,([^()]*|\s*\([^()]*\)\s*)\)", text
+    ):
+        found.append((same_name(name), tuple(re.findall(r"[A-Za-z]\w*", rest))))
+    for name, rest in re.findall(r"\b([A-Za-z]\w*)\s*(?:\([^()]*\))?\.diff\(([^()]*)\)", text):
+        found.append((same_name(name), tuple(re.findall(r"[A-Za-z]\w*", rest))))
     names = [token.text for token in tokens if token.kind == "name"]
     split = [name.rpartition("_") for name in names]
     bases = [same_name(base) for base, _, suffix in split if base and suffix and set(suffix) <= set(COORDINATES)]

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import sympy
+from sympy.core.function import AppliedUndef
 
 from sozai.errors import UserError
 
@@ -134,15 +135,15 @@ def check_dimensions(equations: tuple[sympy.Eq, ...], known: Mapping[str, Mappin
                 for key, value in (of(variable, why) or {}).items():
                     form[key] = form.get(key, 0) - count * value
             return form
-        if isinstance(expr, sympy.Symbol) or isinstance(expr, sympy.core.function.AppliedUndef):
+        if isinstance(expr, sympy.Symbol | AppliedUndef):
             name = expr.name if isinstance(expr, sympy.Symbol) else expr.func.__name__
             return dict(known[name]) if name in known else {("of", name): sympy.Integer(1)}
         if isinstance(expr, sympy.Mul):
-            form: dict[Any, Any] = {}
+            product: dict[Any, Any] = {}
             for factor in expr.args:
                 for key, value in (of(factor, why) or {}).items():
-                    form[key] = form.get(key, 0) + value
-            return form
+                    product[key] = product.get(key, 0) + value
+            return product
         if isinstance(expr, sympy.Pow) and expr.exp.is_number:
             return {key: value * expr.exp for key, value in (of(expr.base, why) or {}).items()}
         if isinstance(expr, sympy.Add):
@@ -153,9 +154,9 @@ def check_dimensions(equations: tuple[sympy.Eq, ...], known: Mapping[str, Mappin
             return stated[0][1] if len(stated) == len(forms) and stated else None
         if isinstance(expr, sympy.Function) and expr.args and expr.func not in (sympy.Abs, sympy.Min, sympy.Max):
             for argument in expr.args:
-                form = of(argument, why)
-                if form:
-                    unifier.demand(form, f"{expr} takes a number without a unit")
+                inner = of(argument, why)
+                if inner:
+                    unifier.demand(inner, f"{expr} takes a number without a unit")
             return {}
         return None
 

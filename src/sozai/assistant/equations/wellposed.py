@@ -233,7 +233,8 @@ def _faces(problem: Problem) -> Iterable[Verdict]:
                     )
                     yield _bad(
                         "faces",
-                        f"{name} has {len(distinct)} conditions at {place} ({told}) where an equation of order {order} takes {needed}",
+                        f"{name} has {len(distinct)} conditions at {place} ({told}) where an equation of order "
+                        f"{order} takes {needed}",
                         "leave one out: both together have no solution, or an unstable one",
                     )
 
@@ -354,7 +355,8 @@ def _directions(problem: Problem) -> Iterable[Verdict]:
             elif wrong:
                 yield _bad(
                     "direction",
-                    f"the equation is elliptic in {axis} and time (factor {wrong[0]:g}), so that an initial value problem is unstable",
+                    f"the equation is elliptic in {axis} and time (factor {wrong[0]:g}), so that an initial "
+                    f"value problem is unstable",
                     "mend the sign: u_tt = +c^2 u_xx is a wave",
                 )
 
@@ -427,7 +429,8 @@ def _constant(problem: Problem) -> Iterable[Verdict]:
     if abs(total) > 1e-9 * max(size, 1e-30) and size > 0:
         yield _bad(
             "balance",
-            f"only slopes are given and they do not balance the source (what is left over is {total:g}): there is no solution",
+            f"only slopes are given and they do not balance the source (what is left over is {total:g}): there "
+            f"is no solution",
             "mend the slopes or the source, or give a value on one face",
         )
     else:
@@ -493,7 +496,8 @@ def _eigenvalue(problem: Problem) -> Iterable[Verdict]:
     if abs(near - float(zeroth)) <= 1e-6 * abs(float(zeroth)):
         yield _bad(
             "eigenvalue",
-            f"the factor of {problem.unknowns[0]} ({float(zeroth):.8g}) is an eigenvalue of the domain: a standing wave can be added at will, so that there is no solution or more than one",
+            f"the factor of {problem.unknowns[0]} ({float(zeroth):.8g}) is an eigenvalue of the domain: a "
+            f"standing wave can be added at will, so that there is no solution or more than one",
             "change the wave number or the size of the domain, or add damping",
         )
 
@@ -530,7 +534,10 @@ def _corners(problem: Problem) -> Iterable[Verdict]:
             default=0.0,
         )
         if worst > 1e-9:
-            what = f"at {axis} = {value:g} the initial value of {condition.unknown} differs from the boundary value by {worst:.3g}"
+            what = (
+                f"at {axis} = {value:g} the initial value of {condition.unknown} differs from the boundary "
+                f"value by {worst:.3g}"
+            )
             if second:
                 yield _bad("corner", f"{what}: the jump would run through the whole solution", "make both agree")
             else:
