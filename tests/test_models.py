@@ -263,6 +263,17 @@ def drip(handler: BaseHTTPRequestHandler) -> None:
         pass
 
 
+def drip_headers(handler: BaseHTTPRequestHandler) -> None:
+    try:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        for _ in range(40):
+            handler.wfile.write(b"x")
+            handler.wfile.flush()
+            time.sleep(0.1)
+    except OSError:
+        pass
+
+
 MISBEHAVIOUR: dict[str, tuple[Callable[[BaseHTTPRequestHandler], None], str]] = {
     "no JSON": (says(b"<html>hello</html>", content_type="text/html"), "no JSON"),
     "half a JSON": (says(b'{"choices": [{"mess'), "no JSON"),
@@ -284,6 +295,7 @@ MISBEHAVIOUR: dict[str, tuple[Callable[[BaseHTTPRequestHandler], None], str]] = 
     "cut": (says(b'{"choices": [', content_length="9999"), "cut off on its way"),
     "slow": (slow, "no answer within 1 s"),
     "dripping": (drip, "no whole answer within 1 s"),
+    "dripping headers": (drip_headers, "no answer within 1 s"),
     "elsewhere": (says(b"", 307, location="http://example.org/steal"), "sends requests on to http://example.org/steal"),
     "bad key": (says({"error": {"message": "Incorrect key: sk-mine"}}, 401), "refuses the key (Incorrect key: ***)"),
     "no model": (says({"error": {"message": "model 'm' not found"}}, 404), "does not know this model or path"),
@@ -305,7 +317,7 @@ def test_a_misbehaving_endpoint_gives_a_sentence(case: str, monkeypatch: pytest.
     with Server(answer) as server:
         begun = time.monotonic()
         with pytest.raises(UserError) as caught:
-            connect("openai:m", server.url, timeout=1.0 if case in ("slow", "dripping") else 8.0).complete(QUESTION)
+            connect("openai:m", server.url, timeout=1.0 if "within 1 s" in sentence else 8.0).complete(QUESTION)
         assert time.monotonic() - begun < 8
     assert sentence in str(caught.value)
     assert server.name in str(caught.value)

@@ -148,9 +148,8 @@ class Wire:
         """
         deadline = time.monotonic() + self.timeout
         for attempt in range(1, ATTEMPTS + 1):
-            self._limits.deadline = deadline
             try:
-                return self._read(send(max(deadline - time.monotonic(), 0.1)))
+                return self._read(self._attempt(send, deadline))
             except Exception as error:
                 again, mistake = self._explain(error)
                 pause = min(2.0 ** (attempt - 1), 30.0) if again is True else float(again or 0)
@@ -158,6 +157,32 @@ class Wire:
                     raise mistake from error
                 time.sleep(pause)
         raise AssertionError("not reached")
+
+    def _attempt(self, send: Callable[[float], Any], deadline: float) -> Any:
+        """One attempt, given up at the deadline even if the server still feeds it a byte of a header now and then.
+
+        The http client's own timeout holds between two bytes only, so the attempt runs in a thread that is left alone.
+        """
+        outcome: list[Any] = []
+        left = max(deadline - time.monotonic(), 0.1)
+
+        def work() -> None:
+            self._limits.deadline = deadline
+            try:
+                outcome.append(send(left))
+            except BaseException as error:
+                outcome.append(error)
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        thread.join(left + 0.5)  # the client's own timeout, which closes the connection, comes first where it can
+        if not outcome:
+            raise UserError(
+                f"no answer within {self.timeout:g} s", self.endpoint.name, "ask a quicker model or allow it more time"
+            )
+        if isinstance(outcome[0], BaseException):
+            raise outcome[0]
+        return outcome[0]
 
     def _trim(self, request: Any) -> None:
         for name in list(request.headers):
