@@ -6,11 +6,13 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from sozai.assistant.answers.evidence import Action, Citation, Strategy
+from sozai.assistant.answers.evidence import Action, Citation, Strategy, cite
 from sozai.assistant.answers.finding import Shelf
-from sozai.assistant.answers.names import elements
+from sozai.assistant.answers.lexicon import pattern
+from sozai.assistant.answers.names import elements, names_in
 from sozai.assistant.answers.question import Question
 from sozai.assistant.answers.trends import Trend, trends
+from sozai.assistant.answers.values import unit_of_head
 from sozai.knowledge.crystals.wish import SYMBOLS
 
 _MOST = 3
@@ -19,20 +21,27 @@ _MOST = 3
 def actions(question: Question, shelf: Shelf, ways: Sequence[Strategy]) -> list[Action]:
     """Next actions for a goal: experiments first, then commands."""
     found = trends(question, shelf)
-    return [*_experiments(question, ways, found), *_commands(question, shelf, ways, found)]
+    return [*_experiments(question, shelf, ways, found), *_commands(question, shelf, ways, found)]
 
 
-def _experiments(question: Question, ways: Sequence[Strategy], found: Sequence[Trend]) -> list[Action]:
+def _experiments(question: Question, shelf: Shelf, ways: Sequence[Strategy], found: Sequence[Trend]) -> list[Action]:
     made: list[Action] = []
+    praised = {effect.citation.quote for way in ways for effect in way.effects}
     for trend in found:
-        if (level := untried(trend, question.goal)) is not None:
-            low, high, value = level
-            reason = (
-                f"{trend.how}: the best was {trend.best.written} at {trend.best.texts[trend.factor]}; tried were "
-                f"{', '.join(trend.tried)}, nothing {'between' if high is not None else 'beyond'} "
-                f"{low:g}{f' and {high:g}' if high is not None else ''}"
-            )
-            made.append(Action("experiment", f"Try {trend.factor} = {value:g}.", reason, trend.citations))
+        level = untried(trend, question.goal)
+        unit = unit_of_head(trend.factor)
+        if level is None or any(f"= {level[2]:g}{_shown(unit)}." in other.text for other in made):
+            continue
+        low, high, value = level
+        between = f"between {low:g} and {high:g}" if high is not None else f"beyond {low:g}"
+        reason = (
+            f"{trend.how}: the best was {trend.best.written} at {trend.best.texts[trend.factor]}; tried were "
+            f"{', '.join(trend.tried)}, no row lies {between}"
+        )
+        warned = _warnings(question, shelf, unit, low, value if high is None else high, praised)
+        reason += "".join(f'; but mind: "{quote.quote}" [{quote.where}]' for quote in warned)
+        text = f"Try {trend.factor} = {value:g}{_shown(unit)}."
+        made.append(Action("experiment", text, reason, (*trend.citations, *warned)))
     first = [way for way in ways if way.effects and not way.contradicted_by][:3]
     for number, one in enumerate(first):
         for other in first[number + 1 :]:
@@ -85,6 +94,30 @@ def untried(trend: Trend, goal: int) -> tuple[float, float | None, float] | None
     step = levels[1] - levels[0] if place == 0 else levels[-1] - levels[-2]
     value = best - step / 2 if place == 0 else best + step / 2
     return (best, None, _round(value, step)) if value > 0 else None
+
+
+def _shown(unit: str | None) -> str:
+    return {"degC": " °C", "(hour)": " h", "(percent)": " %"}.get(unit or "", "")
+
+
+def _warnings(
+    question: Question, shelf: Shelf, unit: str | None, low: float, high: float, praised: set[str]
+) -> tuple[Citation, ...]:
+    """Sentences of documents on the material that speak against levels just above ``low``, but for praised ones."""
+    if unit is None:
+        return ()
+    made = []
+    for view in shelf.views(question):
+        reading = view.reading
+        about = [one.text for one in names_in(reading.head)]
+        meant = all(any(reading.aliases.same(name, one) for one in about) for name in question.materials)
+        if view.piece.table is not None or not meant or view.text in praised:
+            continue
+        reach = low + 2 * abs(high - low)
+        near = [one for one in view.quantities if one.unit == unit and low < one.value <= reach]
+        if near and (pattern("against").search(view.text) or pattern("danger").search(view.text)):
+            made.append(cite(view.document, view.piece, view.piece.section))
+    return tuple(made[:2])
 
 
 def _round(value: float, step: float) -> float:
