@@ -17,7 +17,6 @@ from pathlib import Path
 import common  # first: it keeps every numerical library on one thread
 import numpy as np
 
-EXAMPLES = Path(__file__).parent.parent / "src" / "sozai" / "assistant" / "structures" / "build" / "examples"
 CELL_LIMIT, CPU_LIMIT = 0.03, 240.0
 OBELIX = "coordinates as spread by OBELiX (CC BY 4.0), file"
 
@@ -135,7 +134,7 @@ def compare(made, known) -> dict:
 
 def run(name: str, letters: bool, seed: int) -> dict:
     """Build one, judge the best result; what is ranked first counts, nothing else."""
-    from sozai.assistant.structures.build import build
+    from sozai.assistant.structures.build import EXAMPLES, build
     from sozai.knowledge.crystals.structure.read import rules_from
 
     rules = rules_from(EXAMPLES / f"{name}.yaml")

@@ -1,7 +1,6 @@
 """Structures built from rules alone."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +11,7 @@ pytest.importorskip("scipy")
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sozai.assistant.structures import build as package
-from sozai.assistant.structures.build import build
+from sozai.assistant.structures.build import EXAMPLES, build
 from sozai.assistant.structures.build.assignments import Assignment, assignments
 from sozai.assistant.structures.build.balance import bond_counts
 from sozai.assistant.structures.build.finish import Built, ranked
@@ -25,8 +23,6 @@ from sozai.knowledge.crystals.structure.read import rules_from
 from sozai.knowledge.crystals.structure.rules import Connection, Polyhedron, Site, StructureRules
 from sozai.knowledge.verdict import Verdict
 from sozai.materials.wyckoff import WyckoffCrystal, WyckoffSite, space_group
-
-EXAMPLES = Path(package.__file__).parent / "examples"
 
 
 def known(group: int, lattice: tuple, *sites: tuple):
