@@ -16,6 +16,7 @@ from sozai.assistant.equations.pde import discrete, faces, manufactured, reducti
 from sozai.assistant.equations.pde.conserved import conservation
 from sozai.assistant.equations.pde.forms import weak_form
 from sozai.assistant.equations.pde.manufactured import measure_space, measure_time, verify
+from sozai.assistant.equations.pde.noise import without_noise
 from sozai.assistant.equations.pde.refine import study
 from sozai.assistant.equations.pde.second import residual_verdict, second_method
 from sozai.assistant.equations.pde.stepping import compute, scheme_of
@@ -265,6 +266,29 @@ def test_rates_may_be_missing_poisson_nernst_planck():
     found = study(form, degree=2, scheme="sdirk2", tolerance=5e-2, deadline=1e12)
     assert [v.passed for v in conservation(found) if v.rule == "mass"] == [True, True]
     assert all(o.holds(n) for o in verify(raw, form) for n in o.errors)
+
+
+def test_noise_is_the_same_on_every_mesh_and_a_beam_may_rest_on_its_ends():
+    c = S.Function("c")(x, t)
+    faces = [C("neumann", "c", f, ZERO, order) for f in ("x-", "x+") for order in (0, 3)]
+    raw = problem(
+        [c.diff(t) - (c**3 - c - c.diff(x, 2) / 50).diff(x, 2)],
+        ["c"],
+        [(0, 1)],
+        [C("initial", "c", "t", S.Function("noise")(S.Rational(1, 10))), *faces],
+        0.01,
+    )
+    first, second, other = (without_noise(raw, seed).conditions[0].value for seed in (1, 1, 2))
+    assert first == second != other and abs(first.subs(x, 0.3)) <= 0.1
+    form = weak_form(without_noise(raw, 1))
+    found = study(form, degree=2, scheme="sdirk2", tolerance=0.2, deadline=1e12)
+    assert next(v for v in conservation(found) if v.rule == "mass").passed
+    u = S.Function("u")(x)
+    rests = [C(kind, "u", f, ZERO, order) for f in ("x-", "x+") for kind, order in (("dirichlet", 0), ("neumann", 2))]
+    beam = problem([u.diff(x, 4) - 24], ["u"], [(0, 1)], rests)
+    run = compute(weak_form(beam), [8], 1)
+    at = run.axes(0)[0]
+    assert np.abs(run.field(0)[0] - (at**4 - 2 * at**3 + at)).max() < 1e-4
 
 
 # What is broken on purpose must be found.

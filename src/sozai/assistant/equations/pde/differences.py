@@ -82,6 +82,10 @@ class Differences:
                     raise NotApplicable(f"no condition is stated for {name} on {symbol}{mark}")
                 made = found[axis, side] = _Side()
                 for condition in here:
+                    if condition.derivative == 3 and condition.value in (None, 0):
+                        continue  # what the ghost nodes of the fourth derivative assume
+                    if condition.derivative >= 2:
+                        raise NotApplicable("a second derivative is stated on a face")
                     if traction and condition.kind != "dirichlet":
                         raise NotApplicable("tractions on a face are not differences of one unknown")
                     self._state(made, condition, axis, side)

@@ -57,7 +57,8 @@ def set_conditions(
         swaps: dict[sympy.Basic, sympy.Basic] = {}
         stated: dict[int, Condition] = {}
         for j in range(form.shown):
-            here = conditions.get((j, face), [])
+            every = conditions.get((j, face), [])
+            here = [c for c in every if c.derivative < 2]
             where = f"{form.space[face[0]]}{'+' if face[1] > 0 else '-'}"
             stated_kinds = [c.kind for c in here]
             fourth = any(kind == "laplacian" and i == j for kind, i, _ in form.auxiliary)
@@ -82,7 +83,12 @@ def set_conditions(
                     value = value - slope * form.values[j]
                 stated[j] = condition
                 swaps[form.slopes[j][face[0]]] = face[1] * value
-            if fourth and len(here) < 2 and "dirichlet" in stated_kinds:
+            bent = [c for c in every if c.derivative >= 2]
+            if bent and not fourth:
+                raise UserError(f"{NOT_SOLVED}: a derivative of order {bent[0].derivative} is stated on {where}")
+            for condition in bent:
+                _bend(form, face, j, condition, terms, swaps, where)
+            if fourth and not bent and len(here) < 2 and "dirichlet" in stated_kinds:
                 raise UserError(
                     f"the fourth-order equation of {form.names[j]} needs two conditions on {where}",
                     mend="state the value and the derivative along the normal",
@@ -90,7 +96,7 @@ def set_conditions(
             if not here and form.lower != [j]:
                 swaps[form.slopes[j][face[0]]] = sympy.S.Zero
         for j in range(form.shown, len(form.names)):
-            swaps[form.slopes[j][face[0]]] = sympy.S.Zero
+            swaps.setdefault(form.slopes[j][face[0]], sympy.S.Zero)
         _set_face(form, face, swaps, stated, source, made)
     for j in range(form.shown):
         if form.second_order and f"{form.names[j]}_velocity" in form.names:
@@ -98,6 +104,33 @@ def set_conditions(
             form.start[v] = _initial(problem, terms, form.names[j], 1)
         needs = any(e.has(form.rates[j]) for e in form.rest)
         form.start[j] = _initial(problem, terms, form.names[j], 0) if needs else None
+
+
+def _bend(
+    form: Form,
+    face: Face,
+    j: int,
+    condition: Condition,
+    terms: Terms,
+    swaps: dict[sympy.Basic, sympy.Basic],
+    where: str,
+) -> None:
+    """A second or third derivative along the normal, of an equation of fourth order, as one of its Laplacian."""
+    value = terms.expression(condition.value if condition.value is not None else sympy.S.Zero, where)
+    w = next(field for kind, i, field in form.auxiliary if kind == "laplacian" and i == j)
+    across = [symbol for axis, symbol in enumerate(form.space) if axis != face[0]]
+    if condition.derivative == 2:
+        if face not in form.fixed[j]:
+            raise UserError(f"{NOT_SOLVED}: a second derivative is stated on {where} without the value there")
+        form.fixed[w][face] = value + sum(sympy.diff(form.fixed[j][face], symbol, 2) for symbol in across)
+        return
+    slope = face[1] * swaps.get(form.slopes[j][face[0]], sympy.S.Zero)
+    if face in form.fixed[j] or condition.derivative > 3 or any(sympy.diff(slope, s) != 0 for s in across):
+        raise UserError(
+            f"{NOT_SOLVED}: a derivative of order {condition.derivative} is stated on {where} beside a "
+            "condition that sozai cannot join it with"
+        )
+    swaps[form.slopes[w][face[0]]] = face[1] * value
 
 
 def _set_face(
@@ -111,6 +144,8 @@ def _set_face(
     """The outward flux of each row on one face."""
     for row in range(len(form.names)):
         owner = source[row][1] if row in source else row
+        if made.get(row) == "laplacian" and face in form.fixed[row]:
+            continue
         if made.get(row) == "laplacian":
             owner = row  # its flux is the slope of the unknown it is made of, whatever is stated for that
         elif face in form.fixed[row] or (owner not in stated and owner < form.shown):

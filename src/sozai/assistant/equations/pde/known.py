@@ -216,6 +216,10 @@ def _left_on_faces(problem: Problem, terms: Terms, candidate: sympy.Expr) -> Ite
                     yield candidate.subs(symbol, low) - candidate.subs(symbol, high), candidate.subs(symbol, low)
                     yield slope.subs(symbol, low) - slope.subs(symbol, high), slope.subs(symbol, low)
                     continue
+                if c.derivative >= 2:
+                    bent = sympy.diff(candidate, symbol, c.derivative) * side**c.derivative
+                    yield (bent - (c.value if c.value is not None else 0)).subs(symbol, end), candidate
+                    continue
                 value = put(terms, terms.expression(c.value if c.value is not None else sympy.S.Zero, ""), candidate)
                 if c.kind == "dirichlet":
                     yield (candidate - value).subs(symbol, end), candidate

@@ -141,6 +141,9 @@ def _condition(condition: Condition, problem: Problem, form: Form, exact, on_exa
     axis = [str(s) for s in form.space].index(condition.where[:-1])
     side = 1 if condition.where[-1] == "+" else -1
     end = {form.space[axis]: sympy.Rational(str(form.box[axis][side > 0]))}
+    if condition.derivative >= 2:  # of an equation of fourth order
+        bent = sympy.diff(function, form.space[axis], condition.derivative) * side**condition.derivative
+        return replace(condition, value=bent.subs(end))
     if condition.kind == "dirichlet":
         return replace(condition, value=function.subs(end))
     if form.traction and number < len(form.space):
