@@ -183,7 +183,7 @@ def _second(
     errors = {name: float(np.abs(own[name] - rows[name]).max()) for name in own}
     worst = max((errors[n] / max(scales[n], 1e-300) for n in own), default=math.nan)
     grows = prove.sensitivity(system, main.method, main.dense, ts[:: max(1, len(ts) // 50)])
-    extra: dict[str, Any] = {"sensitivity": grows}
+    extra: dict[str, Any] = {"sensitivity": grows, "horizon": _horizon(ts, own, rows, scales, tolerance)}
     if np.isfinite(worst):
         verdicts.append(
             Verdict(
@@ -218,10 +218,9 @@ def _second(
                     )
                 )
             verdicts.append(made)
-            wrong = np.max([gap / max(scales[n], 1e-300) for n, gap in gaps.items()], axis=0) > tolerance
-            extra["horizon"] = float(ts[np.flatnonzero(wrong)[0]]) if wrong.any() else float(ts[-1])
+            extra["horizon"] = _horizon(ts, own, rows, scales, tolerance)
     if grows > 1e6:
-        held = extra.get("horizon", float(ts[-1]))
+        held = extra["horizon"]
         verdicts.append(
             Verdict(
                 "horizon",
@@ -233,6 +232,19 @@ def _second(
         )
     floor = {name: 4e-16 * scales[name] * max(1.0, min(grows, 1e6)) for name in own}  # agreement by luck is no accuracy
     return {name: max(errors[name], floor[name]) for name in own}, verdicts, extra
+
+
+def _horizon(
+    ts: np.ndarray,
+    one: Mapping[str, np.ndarray],
+    two: Mapping[str, np.ndarray],
+    scales: Mapping[str, float],
+    tolerance: float,
+) -> float:
+    """The last time up to which two solutions agree to the tolerance."""
+    gaps = [np.abs(one[name] - two[name]) / max(scales[name], 1e-300) for name in one]
+    apart = np.flatnonzero(~(np.max(gaps, axis=0) <= tolerance))
+    return float(ts[max(apart[0] - 1, 0)] if apart.size else ts[-1])
 
 
 def _closed(
