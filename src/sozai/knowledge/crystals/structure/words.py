@@ -98,6 +98,7 @@ _FILLER = frozenset(
         "contains",
         "containing",
         "cell",
+        "unit",
         "lattice",
         "parameter",
         "parameters",

@@ -87,7 +87,7 @@ def take_group(reading: Reading) -> None:
                 return False  # C2 in a carbide is no space group unless called so
             return found(match, word)
 
-        reading.take(rf"(?<![\w(-]){name}(?![\w-]){tail}", bare)
+        reading.take(rf"(?<![\w-]){name}(?![\w-]){tail}", bare)
     reading.take(
         r"(?i:(?:space group\s*)?(?:no\.|number|#))\s*(?P<name>\d{1,3})(?P<n1>)(?P<n2>)(?P<s1>)(?P<s2>)",
         lambda match: found(match, match["name"]),

@@ -62,6 +62,15 @@ def take_ranges(reading: Reading) -> None:
         rf"(?:\s*(?:of|is|:))*\s*{most}({NUMBER})(?:\s*(?:valence units|v\.?u\.?))?", valence,
     )  # fmt: skip
 
+    def equal(match: re.Match[str]) -> None:
+        for name in re.findall("[abc]", match[1]):
+            reading.cell[name] = number_range(match[2], match[3])
+
+    reading.take(
+        rf"(?<![\w/-])([abc](?:\s*=\s*[abc]){{1,2}})\s*=\s*({NUMBER}){UNIT}(?:{TO.replace('|,', '')}({NUMBER}))?{UNIT}",
+        equal,
+    )
+
     def cell(match: re.Match[str]) -> None:
         reading.cell[match[1].lower()] = number_range(match[2], match[3])
 
@@ -75,7 +84,7 @@ def take_charges(reading: Reading) -> None:
     """Charges: "Zr4+", "Zr+4", "Zr(IV)"."""
 
     def charge(match: re.Match[str]) -> Any:
-        size = float(match["size"] or 1)
+        size = float(match["size"] or match.groupdict().get("apart") or 1)
         element, value = match["element"], -size if match["sign"] == "-" else size
         if abs(value) > 9 or reading.oxidation.get(element, value) != value:
             reading.refuse(match[0], "gives an element a second or an impossible charge", "state one each")
@@ -83,7 +92,7 @@ def take_charges(reading: Reading) -> None:
         return True
 
     end = r"(?![\w+-])"
-    reading.take(rf"(?<![\w-])(?P<element>{ELEMENT})(?P<size>\d?)(?P<sign>[+-]){end}", charge)
+    reading.take(rf"(?<![\w-])(?P<element>{ELEMENT})(?:(?P<size>\d?)|\s(?P<apart>\d))(?P<sign>[+-]){end}", charge)
     reading.take(
         rf"(?<![\w-])(?P<element>{ELEMENT})\s*\(?(?:(?i:is|has|oxidation state|charge|of)\s*)*"
         rf"(?P<sign>[+-])(?P<size>\d)\)?{end}",

@@ -20,8 +20,8 @@ _SHAPE = (
     r"polyhedra|polyhedron|units?|groups?)"
 )
 _POLY = (
-    r"(?:(?:each|every|all|one|of|the|other|neighbouring|neighboring|isolated)\s+)*"
-    rf"(?:(?P<{{0}}count>{COUNT})\s+)?"
+    r"(?:(?i:each|every|all|one|of|the|other|neighbouring|neighboring|isolated)\s+)*"
+    rf"(?:(?P<{{0}}count>{COUNT})\s+(?:(?:different|other)\s+)?)?"
     rf"(?P<{{0}}centre>{ELEMENT})(?:(?P<{{0}}ligand>{ELEMENT})(?P<{{0}}n>\d{{1,2}})(?!\w))?(?:\s+{_SHAPE})?(?![\w-])"
 )
 _HOW = r"(?:corners?|vertices|vertex|edges?|faces?|apices|oxygens?|ligands|anything|nothing|anions?)"
@@ -70,12 +70,22 @@ def _sharings(words: str) -> list[Sharing]:
     return list(dict.fromkeys(found))
 
 
+def _one_pair(reading: Reading, match: re.Match[str]) -> None:
+    """Refuse a list of polyhedra of which only one would be read."""
+    after, before = reading.rest[match.end() :], reading.rest[: match.start()]
+    more = re.match(rf"\s*,?\s*(?:and|or)\s+{_poly('x')}(?!\s+(?:shar|are|is|do|does|which|that|must))", after)
+    if (more and more["xligand"]) or re.search(rf"{_poly('x')}\s*,?\s*(?:and|or)\s*$", before):
+        words = f"{match[0]}{more[0] if more else ''}"
+        reading.refuse(words, "speaks of several polyhedra at once", "write how each pair shares by itself")
+
+
 def _take_sharing(reading: Reading) -> None:
     def coordination(centre: str) -> int | None:
         stated = [rule.coordination for rule in reading.polyhedra if rule.centre == centre]
         return stated[0] if len(stated) == 1 else None
 
     def connect(match: re.Match[str], hows: list[Sharing], count: int | None = None, all_of_them: bool = False) -> Any:
+        _one_pair(reading, match)
         first = _polyhedron(reading, match, "p")
         groups = match.groupdict()
         second = _polyhedron(reading, match, "q") if groups.get("qcentre") else first
@@ -132,6 +142,11 @@ def _take_sharing(reading: Reading) -> None:
     named = "(?:corner|vertex|edge|face)s?"
     kind = rf"(?P<how>{named}(?:(?:\s*(?:,|and|or)\s*|-\s*and\s*-?\s*){named})*)"
     shared = r"[\s-]+(?:sharing|shared|connected|linked|joined)"
+    both = rf"{_poly('p')}\s+and\s+{_poly('q')}"  # "ZrO6 octahedra and PO4 tetrahedra share corners"
+    reading.take(rf"{kind}{shared}\s+{both}(?!\s+(?:shar|are|is|do|does|which|that)){own}", positive)
+    alone_with = r"\b(?!\s+(?:with|to|by|via|through)\b)"
+    reading.take(rf"{both}{which}shar(?:e|es|ing)\s+{kinds}{own}{alone_with}", positive)
+    reading.take(rf"{both}{which}{kind}{shared}{own}{alone_with}", positive)
     reading.take(rf"{kind}{shared}\s+{_poly('p')}{with_q}", positive)
     amount = r"(?:(?P<all>all(?: (?:of )?(?:their|its|the))?|only|their|its|common|some|a|an|the)\s+)?"
     amount += rf"(?:(?P<number>{COUNT})\s+)?"
