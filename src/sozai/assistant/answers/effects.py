@@ -176,14 +176,14 @@ def _before_after(view: View, question: Question, start: int, end: int, verb: in
     wanted = [one for one in wanted if one.unit not in ("degC", "(hour)", "(day)", "(minute)")] or []
     for old, new in pairwise(found):
         if old.change == "from" and new.change == "to" and old in wanted and new in wanted:
+            if _spread(view.document.text, first, old.start):
+                continue
             first_end = min(old.end, new.start) if old.end <= new.start else old.number_end
             return view.document.text[old.start : first_end].strip(), _text(view, new), _quotient(old, new)
     text = view.document.text
     for one in wanted:  # a range behind "from" in a clause of change is a change
         parts = re.fullmatch(r"(\S+(?:\s?[x×]\s?10\^?-?\d+)?)\s+to\s+(.+)", _text(view, one))
-        spread = re.search(
-            r"\b(?:rang|var[iy]|span|between)\w*\b[^.;]{0,25}$", text[max(first, one.start - 40) : one.start], re.I
-        )
+        spread = _spread(text, first, one.start)
         if spread or one.start < view.piece.start + verb:
             continue
         if (
@@ -207,6 +207,14 @@ def _before_after(view: View, question: Question, start: int, end: int, verb: in
         ):
             return "", _text(view, new), None
     return "", "", None
+
+
+def _spread(text: str, first: int, place: int) -> bool:
+    """Whether two values are the ends of a range rather than before and after: "in the range from 308 to 1220"."""
+    return (
+        re.search(r"\b(?:rang|var[iy]|span|between)\w*\b[^.;]{0,25}$", text[max(first, place - 40) : place], re.I)
+        is not None
+    )
 
 
 def _text(view: View, one: Found) -> str:

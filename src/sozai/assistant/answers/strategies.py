@@ -64,7 +64,12 @@ def strategies(question: Question, shelf: Shelf) -> list[Strategy]:
         family = family or f"other: {trend.factor}"
         groups.setdefault(f"{family}: {agent}", Group(family, agent)).trends.append(trend)
     made = [_strategy(group, question, shelf, views) for group in groups.values()]
-    return sorted((way for way in made if way is not None), key=lambda way: (-way.score, way.name))
+    found = [way for way in made if way is not None]
+    return sorted(found, key=lambda way: (way.name.startswith("other"), -way.score, way.name))  # unknown families last
+
+
+_ACTION = re.compile(r"(?:by|with|using|through|via|after|upon|the (?:use|addition|application)|\w{3,}ing)\b", re.I)
+"""How a clause begins that says what was done."""
 
 
 def _kind_of(cause: str, view: View, question: Question, aliases: Aliases) -> tuple[str, str]:
@@ -75,6 +80,8 @@ def _kind_of(cause: str, view: View, question: Question, aliases: Aliases) -> tu
     if not family:
         family, agent = _family(f"{cause}. {view.text}", question, aliases)
     if not family:
+        if not _ACTION.match(cause):
+            return "", ""  # what changed, or a picture: not something that was done
         words = cause if len(cause) <= 60 else cause[:60].rpartition(" ")[0] + " ..."
         return f"other: {words}", ""
     return family, agent if family in AGENTS else ""
