@@ -344,7 +344,11 @@ def _scaled(factor: float) -> Plant:
 _FRACTION = "_atom_site_fract_x"
 _OPERATOR = "_space_group_symop_operation_xyz"
 DEFECTS: tuple[Defect, ...] = (
-    Defect("an operator is missing", ("no-group",), _only(lambda t: t.count("'x") > 0, _drop(_OPERATOR))),
+    Defect(
+        "an operator is missing",
+        ("no-group", "operators-not-of-group"),
+        _only(lambda t: t.count("'x") > 0, _drop(_OPERATOR)),
+    ),
     Defect(
         "a sign in an operator is wrong",
         ("no-group", "duplicate-operator", "operators-not-of-group", "operator-syntax"),
@@ -495,7 +499,7 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         "the formula has one atom too many",
-        ("formula",),
+        ("formula", "formula-weight"),
         _item("_chemical_formula_sum", lambda v: re.sub(r"(\d+)'$", lambda m: f"{int(m[1]) + 1}'", v)),
     ),
     Defect(

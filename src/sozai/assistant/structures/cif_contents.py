@@ -14,7 +14,9 @@ from sozai.knowledge.crystals.elements import element_table
 from sozai.knowledge.crystals.wish import SYMBOLS
 
 SHARE = 0.01
-"""Greatest difference of an atomic fraction between formula and atoms (as an error three times that)."""
+"""Greatest difference of an atomic fraction between formula and partly occupied sites (an error three times that)."""
+SHARE_FULL = 0.001
+"""The same where every site is full."""
 _PART = re.compile(r"([A-Z][a-z]?)\s*(\d*\.?\d*)")
 _DALTON = 1.66053907  # g/cm3 of one dalton in one cubic angstrom
 
@@ -119,7 +121,8 @@ def _compare(amounts: Mapping[str, float], formula: Mapping[str, float], line: i
     worst = max(sorted(off), key=lambda element: abs(off[element]))
     missing = [element for element in wanted if element not in bare]
     extra = [element for element in bare if element not in wanted]
-    if abs(off[worst]) <= SHARE and not missing and not extra:
+    full = all(abs(amount - round(amount)) < 1e-3 for amount in bare.values())
+    if abs(off[worst]) <= (SHARE_FULL if full else SHARE) and not missing and not extra:
         return True
     if missing or extra:
         parts = [f"{', '.join(missing)} of the formula is not among the atoms"] if missing else []
@@ -130,7 +133,7 @@ def _compare(amounts: Mapping[str, float], formula: Mapping[str, float], line: i
             f"The atoms make {_spell(bare)} in the cell, which has {abs(off[worst]):.1%} too "
             f"{'much' if off[worst] > 0 else 'little'} {worst} for {_spell(wanted)}{without}."
         )
-    hard = missing or extra or abs(off[worst]) > 3 * SHARE
+    hard = missing or extra or full or abs(off[worst]) > 3 * SHARE
     mend = "Mend the formula, an occupancy or the list of atoms; the file may be cut off."
     report("formula", "error" if hard else "warning", line, "_chemical_formula_sum", told, mend, off=abs(off[worst]))
     return False
