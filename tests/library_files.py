@@ -20,15 +20,19 @@ ALUMINIUM = [
     ("heading", "2. Experimental"),
     (
         "text",
-        "Li2CO3 (10 % excess), La2O3, ZrO2 and Al2O3 were calcined at 950 °C for 10 h. Pellets were sintered at 1200 °C "
-        "for 24 h in air, in dry oxygen or in argon. One series was hot-pressed at 1050 °C and 40 MPa for 1 h in argon.",
+        "Li2CO3 (10 % excess), La2O3, ZrO2 and Al2O3 were calcined at 950 °C for 10 h. Pellets were "
+        "sintered at 1200 °C "
+        "for 24 h in air, in dry oxygen or in argon. One series was hot-pressed at 1050 °C and 40 MPa "
+        "for 1 h in argon.",
     ),
     ("heading", "3. Results"),
     (
         "text",
-        "With 0.24 Al per formula unit the total conductivity of LLZO rose from 2.1 x 10^-6 to 4.0 x 10^-4 S cm^-1 at 25 "
+        "With 0.24 Al per formula unit the total conductivity of LLZO rose from 2.1 x 10^-6 to 4.0 x "
+        "10^-4 S cm^-1 at 25 "
         "°C, because Al on lithium sites creates two vacancies and stabilises the cubic phase. Sintering in dry oxygen "
-        "instead of air raised the relative density from 90 to 96 % and the total conductivity of LLZO from 4.0 x 10^-4 "
+        "instead of air raised the relative density from 90 to 96 % and the total conductivity of LLZO "
+        "from 4.0 x 10^-4 "
         "to 5.4 x 10^-4 S cm^-1. Hot pressing gave a relative density of 98 % and 5.7 x 10^-4 S cm^-1, but the "
         "equipment is expensive and only one pellet is made at a time. Aluminium above 0.3 per formula unit segregated "
         "as LaAlO3 at the grain boundaries and lowered the conductivity to 1.2 x 10^-4 S cm^-1.",
@@ -46,15 +50,18 @@ LATP = [
     ("heading", "Experimental"),
     (
         "text",
-        "Li1.3Al0.3Ti1.7(PO4)3 (LATP) was made by a sol-gel route, calcined at 700 °C for 4 h and sintered at 900 °C for "
+        "Li1.3Al0.3Ti1.7(PO4)3 (LATP) was made by a sol-gel route, calcined at 700 °C for 4 h and "
+        "sintered at 900 °C for "
         "6 h in air. The related germanium phosphate Li1.5Al0.5Ge1.5(PO4)3 (LAGP) was sintered at 850 °C for 12 h.",
     ),
     ("heading", "Results"),
     (
         "text",
         "The total conductivity of LATP at 25 °C was 3.4 × 10^-4 S cm^-1, that of LAGP was 2.6 × 10^-4 S cm^-1. "
-        "Sintering LATP at 1000 °C coarsened the grains, caused microcracks and lowered the total conductivity to 1.1 × "
-        "10^-4 S cm^-1. Addition of 2 wt.% LiBO2 as a sintering aid allowed sintering at 800 °C and raised the relative "
+        "Sintering LATP at 1000 °C coarsened the grains, caused microcracks and lowered the total "
+        "conductivity to 1.1 × "
+        "10^-4 S cm^-1. Addition of 2 wt.% LiBO2 as a sintering aid allowed sintering at 800 °C and "
+        "raised the relative "
         "density of LATP from 93 to 97 %. Germanium is scarce and makes LAGP expensive.",
     ),
     ("table", "Table 1. Total conductivity of LATP at 25 °C"),

@@ -208,10 +208,14 @@ def test_same_question_same_answer(kept: Library):
 @pytest.mark.parametrize(
     ("one", "other", "expected"),
     [
-        ("Li7La3Zr2O12", "Li6.4La3Zr1.4Ta0.6O12", True), ("Li6PS5Cl", "Li6PS5Br", False), ("Li6PS5Cl", "Li5.5PS4.5Cl1.5", False),
-        ("Li1.3Al0.3Ti1.7(PO4)3", "Li1.5Al0.5Ge1.5(PO4)3", False), ("Li3PS4", "Li3PS4", True), ("SiO2", "LiAl5O8", False),
+        ("Li7La3Zr2O12", "Li6.4La3Zr1.4Ta0.6O12", True),
+        ("Li6PS5Cl", "Li6PS5Br", False),
+        ("Li6PS5Cl", "Li5.5PS4.5Cl1.5", False),
+        ("Li1.3Al0.3Ti1.7(PO4)3", "Li1.5Al0.5Ge1.5(PO4)3", False),
+        ("Li3PS4", "Li3PS4", True),
+        ("SiO2", "LiAl5O8", False),
     ],
-)  # fmt: skip
+)
 def test_families_of_formulas(one: str, other: str, expected: bool):
     assert related(one, other) is expected
 
@@ -282,9 +286,17 @@ def test_a_model_words_but_only_what_is_supported_counts(shelf: Shelf):
 
 @pytest.mark.parametrize(
     "reply",
-    ["", "I refuse.", "{", '{"sentences": 3}', '{"sentences": [{"text": 5, "quotes": ["a"]}]}', "[" * 5000,
-     '{"sentences": [{"text": "x"}]}', UserError("the server took too long")],
-)  # fmt: skip
+    [
+        "",
+        "I refuse.",
+        "{",
+        '{"sentences": 3}',
+        '{"sentences": [{"text": 5, "quotes": ["a"]}]}',
+        "[" * 5000,
+        '{"sentences": [{"text": "x"}]}',
+        UserError("the server took too long"),
+    ],
+)
 def test_a_model_that_fails_changes_nothing(shelf: Shelf, reply: str | Exception):
     plain = answer(LLTO, shelf)
     made = answer(LLTO, shelf, ScriptedModel([reply]))

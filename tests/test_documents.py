@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -66,16 +67,25 @@ def test_every_kind_is_read_with_places(folder: Path):
     ("text", "expected"),
     [
         ("See Fig. 3 and Eq. 2. It rose.", ["See Fig. 3 and Eq. 2.", "It rose."]),
-        ("Inaguma et al. found 10^-3 S cm-1. The value is high.", ["Inaguma et al. found 10^-3 S cm-1.", "The value is high."]),
-        ("It was ca. 5 wt. % of LLZO, e.g. 0.5 g. We dried it.", ["It was ca. 5 wt. % of LLZO, e.g. 0.5 g.", "We dried it."]),
+        (
+            "Inaguma et al. found 10^-3 S cm-1. The value is high.",
+            ["Inaguma et al. found 10^-3 S cm-1.", "The value is high."],
+        ),
+        (
+            "It was ca. 5 wt. % of LLZO, e.g. 0.5 g. We dried it.",
+            ["It was ca. 5 wt. % of LLZO, e.g. 0.5 g.", "We dried it."],
+        ),
         ("Measured at 300 K. The cell was new.", ["Measured at 300 K.", "The cell was new."]),
-        ("J. B. Goodenough and A. Manthiram wrote this. It is old.", ["J. B. Goodenough and A. Manthiram wrote this.", "It is old."]),
+        (
+            "J. B. Goodenough and A. Manthiram wrote this. It is old.",
+            ["J. B. Goodenough and A. Manthiram wrote this.", "It is old."],
+        ),
         ("Space group P2.1 was used. t-LLZO was not seen.", ["Space group P2.1 was used.", "t-LLZO was not seen."]),
         ("It was fast. [12] The rest was slow.", ["It was fast. [12]", "The rest was slow."]),
         ("We used TiO2 (see Ref. 3. and others). Next.", ["We used TiO2 (see Ref. 3. and others).", "Next."]),
         ("Dried at 80 °C. 10^-5 S was seen.", ["Dried at 80 °C.", "10^-5 S was seen."]),
     ],
-)  # fmt: skip
+)
 def test_sentences(text: str, expected: list[str]):
     assert [text[start:end] for start, end in split_sentences(text)] == expected
 
@@ -86,7 +96,7 @@ def test_sentences_lose_nothing(text: str):
     places = split_sentences(text)
     joined = "".join(text[start:end] for start, end in places)
     assert "".join(joined.split()) == "".join(text.split())
-    assert all(a[1] <= b[0] for a, b in zip(places, places[1:], strict=False))
+    assert all(a[1] <= b[0] for a, b in pairwise(places))
 
 
 @settings(max_examples=80, deadline=None)
@@ -99,19 +109,29 @@ def test_cells_stand_in_the_text(rows: list[list[str]], paragraph: str):
     whole(document)
     for row, spans in zip(rows, document.tables[0].cells, strict=True):
         for cell, span in zip(row, spans, strict=False):
-            assert span is not None and document.quote(span).split() == cell.translate(
-                {0xAD: None, 0x200B: None, 0x200C: None, 0x200D: None, 0xFEFF: None, 0x2060: None, 0: None}
-                | {0xFB00 + n: t for n, t in enumerate(("ff", "fi", "fl", "ffi", "ffl", "st", "st"))}
-            ).split()  # fmt: skip
+            assert (
+                span is not None
+                and document.quote(span).split()
+                == cell.translate(
+                    {0xAD: None, 0x200B: None, 0x200C: None, 0x200D: None, 0xFEFF: None, 0x2060: None, 0: None}
+                    | {0xFB00 + n: t for n, t in enumerate(("ff", "fi", "fl", "ffi", "ffl", "st", "st"))}
+                ).split()
+            )
 
 
 @pytest.mark.parametrize(
     ("before", "text", "linked", "expected"),
     [
-        ("1.0 × 10", "−3", False, "^-3"), ("S cm", "−1", False, "^-1"), ("Ti", "4+", False, "4+"), ("Li", "+", False, "+"),
-        ("reported", "12,13", False, " [12,13]"), ("0.5 cm", "2", False, "^2"), ("known", "1", True, " [1]"), ("25 ", "o", False, "°"),
+        ("1.0 × 10", "−3", False, "^-3"),
+        ("S cm", "−1", False, "^-1"),
+        ("Ti", "4+", False, "4+"),
+        ("Li", "+", False, "+"),
+        ("reported", "12,13", False, " [12,13]"),
+        ("0.5 cm", "2", False, "^2"),
+        ("known", "1", True, " [1]"),
+        ("25 ", "o", False, "°"),
     ],
-)  # fmt: skip
+)
 def test_raised_text(before: str, text: str, linked: bool, expected: str):
     assert raised(before, text, linked) == expected
 
@@ -136,8 +156,12 @@ def test_pdf_table_by_places(tmp_path: Path):
 
     styles = getSampleStyleSheet()
     rows = [["x", "Sintering (C)", "sigma (S/cm)"], ["0", "", "2e-5"], ["0.2", "1150", "4.3e-4"]]
-    parts = [Paragraph("Some words stand here first.", styles["BodyText"]), Paragraph("Table 1. Values", styles["BodyText"]),
-             Table(rows), Paragraph("And some words behind.", styles["BodyText"])]  # fmt: skip
+    parts = [
+        Paragraph("Some words stand here first.", styles["BodyText"]),
+        Paragraph("Table 1. Values", styles["BodyText"]),
+        Table(rows),
+        Paragraph("And some words behind.", styles["BodyText"]),
+    ]
     SimpleDocTemplate(str(tmp_path / "t.pdf")).build(parts)
     document = read_document(tmp_path / "t.pdf")
     (table,) = document.tables
@@ -171,7 +195,8 @@ def test_merged_cells(tmp_path: Path):
 def test_xml_follows_no_entities(tmp_path: Path):
     (tmp_path / "secret.txt").write_text("SECRET")
     (tmp_path / "x.xml").write_text(
-        f'<!DOCTYPE article [<!ENTITY x SYSTEM "file://{tmp_path}/secret.txt">]><article><body><p>Here &x; it is.</p></body></article>'
+        f'<!DOCTYPE article [<!ENTITY x SYSTEM "file://{tmp_path}/secret.txt">]>'
+        "<article><body><p>Here &x; it is.</p></body></article>"
     )
     assert "SECRET" not in read_document(tmp_path / "x.xml").text
 
@@ -192,9 +217,16 @@ def test_files_that_cannot_be_read(tmp_path: Path):
     (tmp_path / "cut.docx").write_bytes(b"PK\x03\x04word/ and then nothing")
     (tmp_path / "picture.txt").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0")
     reasons = {
-        "locked.pdf": "password", "scan.pdf": "pictures", "cut.pdf": "broken", "empty.txt": "empty", "fake.docx": "broken",
-        "cut.docx": "broken", "picture.txt": "no document", "missing.pdf": "no such file", ".": "folder",
-    }  # fmt: skip
+        "locked.pdf": "password",
+        "scan.pdf": "pictures",
+        "cut.pdf": "broken",
+        "empty.txt": "empty",
+        "fake.docx": "broken",
+        "cut.docx": "broken",
+        "picture.txt": "no document",
+        "missing.pdf": "no such file",
+        ".": "folder",
+    }
     for name, reason in reasons.items():
         with pytest.raises(UserError, match=reason):
             read_document(tmp_path / name)
