@@ -12,7 +12,7 @@ import numpy as np
 import sympy
 from sympy.core.function import AppliedUndef
 
-from sozai.assistant.equations.classify import numeric, numeric_equations
+from sozai.assistant.equations.classify import is_linear, numeric, numeric_equations
 from sozai.assistant.equations.problem import Problem
 
 _LONGEST = 1500
@@ -26,6 +26,8 @@ def closed_form(problem: Problem, seconds: float) -> dict[str, sympy.Expr]:
     """
     if problem.kind != "ode" or seconds <= 1:
         return {}
+    if len(problem.unknowns) > 1 and not is_linear(numeric_equations(problem)):
+        return {}  # of such systems sympy solves next to none, after a long search
     variable = problem.time if problem.time is not None else problem.space[0]
     start = problem.domain[str(variable)]
     conditions: dict[sympy.Expr, sympy.Expr] = {}

@@ -182,8 +182,9 @@ def conserved(system: FirstOrder, most: int = 4) -> list[sympy.Expr]:
         return []
     found = [sympy.Add(*(c * m for c, m in zip(vector, candidates, strict=True))) for vector in matrix.nullspace()]
     found = sorted(found, key=lambda q: (sympy.count_ops(q), str(q)))
-    products = {sympy.expand(a * b) for a in found for b in found}
-    return [_positive(q) for q in found if not any(q.equals(factor * p) for p in products for factor in (1, -1))][:most]
+    scaled = [_positive(q) for q in found]
+    products = {_positive(sympy.expand(a * b)) for a in scaled for b in scaled}
+    return [q for q in scaled if q not in products][:most]
 
 
 def _positive(quantity: sympy.Expr) -> sympy.Expr:
