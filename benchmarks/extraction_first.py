@@ -1,7 +1,7 @@
 """The first version of extraction, kept as it was in spirit: regular expressions, units, the nearest name. About 90 lines.
 
 It is what one writes in an afternoon and shows what the rest is worth; nothing else uses it.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ UNITS = {  # as written: factor, unit in the schema, property when its name is n
 }
 NAMES = {
     "electronic conductivity": "electronic_conductivity", "electrical conductivity": "electronic_conductivity",
-    "conductivit": "ionic_conductivity", "activation energ": "activation_energy", "tensile strength": "tensile_strength",
-    "modul": "elastic_modulus", "glass transition": "glass_transition_temperature", "T_{g": "glass_transition_temperature",
-    "melting": "melting_temperature", "elongation": "elongation_at_break", "open circuit voltage": "open_circuit_voltage",
+    "conductivit": "ionic_conductivity", "activation energ": "activation_energy", "tensile strength": "tensile_strength",  # noqa: E501
+    "modul": "elastic_modulus", "glass transition": "glass_transition_temperature", "T_{g": "glass_transition_temperature",  # noqa: E501
+    "melting": "melting_temperature", "elongation": "elongation_at_break", "open circuit voltage": "open_circuit_voltage",  # noqa: E501
     "OCV": "open_circuit_voltage", "water uptake": "water_uptake", "power density": "power_density",
     "weight loss": "decomposition_temperature", "rejection": "rejection", "permeability": "gas_permeability",
 }  # fmt: skip
@@ -59,7 +59,7 @@ def number(text: str) -> float:
 
 
 def first_version(case: Case) -> list[Record]:
-    """Records of a document: each number with a unit, the nearest name before it, the nearest material, the nearest temperature."""
+    """Records of a document: each number with a unit, the nearest name before it, the nearest material, the nearest temperature."""  # noqa: E501
     out, text = [], case.document.text
     for sentence in case.document.sentences:
         body = text[sentence.start : sentence.end]
@@ -113,5 +113,4 @@ def fits(name: str, unit: str) -> bool:
     return (
         name in {default for _, _, default in UNITS.values()}
         and any(u[1] == unit and u[2] == name for u in UNITS.values())
-        or (name, unit) == ("electronic_conductivity", "S/cm")
-    )
+    ) or (name, unit) == ("electronic_conductivity", "S/cm")

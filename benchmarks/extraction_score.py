@@ -38,7 +38,7 @@ class Score:
         return self.found / self.gold if self.gold else math.nan
 
 
-def score(cases: Sequence[Case], method: Callable[[Case], list[Record]], parts: frozenset[str] = frozenset(("temperature", "material")),
+def score(cases: Sequence[Case], method: Callable[[Case], list[Record]], parts: frozenset[str] = frozenset(("temperature", "material")),  # noqa: E501
           lenient: bool = False, marked: bool = False) -> Score:  # fmt: skip
     """Compare a method's records with the gold ones.
 
@@ -70,11 +70,11 @@ def score(cases: Sequence[Case], method: Callable[[Case], list[Record]], parts: 
             out.right += bool(matches)
             hit |= set(matches)
             if not matches:
-                out.wrong.append(f"{case.document.source}: {record.material} | {record.property} {record.quantity.text} | "
-                                 f"{ {k: q.text for k, q in record.conditions.items()} } <- {case.document.quote(record.sentence)}")  # fmt: skip
+                out.wrong.append(f"{case.document.source}: {record.material} | {record.property} {record.quantity.text} | "  # noqa: E501
+                                 f"{ {k: q.text for k, q in record.conditions.items()} } <- {case.document.quote(record.sentence)}")  # fmt: skip  # noqa: E501
         out.gold += len(case.gold)
         out.found += len(hit)
-        out.missed += [f"{case.document.source}: {g.properties} {g.numbers} {g.temperatures} {g.materials[:4]}" + (f" <- {_around(case, g)}" if g.start is not None else "")
+        out.missed += [f"{case.document.source}: {g.properties} {g.numbers} {g.temperatures} {g.materials[:4]}" + (f" <- {_around(case, g)}" if g.start is not None else "")  # noqa: E501
                        for n, g in enumerate(case.gold) if n not in hit]  # fmt: skip
     return out
 

@@ -166,7 +166,7 @@ def _paper(files: dict[str, str], name: str) -> Case:
                 temperatures = tuple(t for _, a, b in heat for t in _celsius(text, a, b, sentences))
                 materials = tuple(text[spans[thing][1] : spans[thing][2]] for thing in things)
                 gold.append(Gold(start, end, frozenset(SLOTS[slot]), numbers, temperatures, materials, bool(materials)))
-    scope = sorted({next((s for s in sentences.values() if s[0] <= spans[span][1] < s[1])) for span in evoked.values()})
+    scope = sorted({next(s for s in sentences.values() if s[0] <= spans[span][1] < s[1]) for span in evoked.values()})
     document = Document(name, name, text, tuple(Sentence(a, b) for a, b in sorted(sentences.values())))
     wanted = (
         "power_density",
@@ -225,7 +225,7 @@ def polymers(path: Path) -> list[Case]:
     (the one before wins a tie; with "respectively" in the sentence, any of them); only properties that the schema knows by that name are asked for. Its material is
     any polymer, polymer family or inorganic entity of its sentence; where there is none, any material entity of the
     abstract.
-    """
+    """  # noqa: E501
     cases = []
     with gzip.open(path, "rt", encoding="utf-8") as stream:
         for number, line in enumerate(stream):

@@ -59,7 +59,7 @@ def extract(
     model: Annotated[
         str | None,
         typer.Option(
-            help="A language model that may choose and add: openai:NAME, anthropic:NAME or small. Without one none is asked.",
+            help="A language model that may choose and add: openai:NAME, anthropic:NAME or small. Without one none is asked.",  # noqa: E501
             rich_help_panel="Language model",
         ),
     ] = None,
@@ -78,7 +78,7 @@ def extract(
     A language model may choose among readings and add some; what it says counts only where code finds value, unit,
     material and condition in the text. Your decisions are kept in feedback.jsonl and hold for the same sentence in the
     next run.
-    """
+    """  # noqa: E501
     if list_:
         _list(as_json)
         return

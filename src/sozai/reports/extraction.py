@@ -70,7 +70,7 @@ def _listing(rows: list[Mapping[str, Any]], doubts: bool = False) -> Markup:
             Markup("{}{} ").format(str(row["source"]).rpartition("/")[2], page), details("sentence", _quoted(row))
         )
         cells.append(
-            [str(row["number"]), row["material"] or "?", row["property"].replace("_", " "), value, row["unit"], conditions,
+            [str(row["number"]), row["material"] or "?", row["property"].replace("_", " "), value, row["unit"], conditions,  # noqa: E501
              *([row["doubts"]] if doubts else []), where]
         )  # fmt: skip
     left = paragraph(f"{len(rows) - MOST} more are in records.csv.", True) if len(rows) > MOST else Markup("")

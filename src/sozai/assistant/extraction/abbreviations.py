@@ -1,7 +1,7 @@
 """Abbreviations that a text defines: "poly(vinyl alcohol) (PVA)".
 
 After A. Schwartz and M. Hearst, A simple algorithm for identifying abbreviation definitions in biomedical text, PSB 2003.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 

@@ -27,15 +27,15 @@ ANSWER = {
 }
 _TASK = (
     "You read one passage of a paper on materials and list the measured values in it. Answer with a JSON list of "
-    'objects {{"material": ..., "property": ..., "value": ..., "temperature": ...}}. Copy material, value (the number with '
+    'objects {{"material": ..., "property": ..., "value": ..., "temperature": ...}}. Copy material, value (the number with '  # noqa: E501
     "its unit) and temperature letter by letter from the passage; leave temperature empty where none belongs to the "
-    "value. A temperature of sintering, annealing or drying does not belong to it. property is one of: {names}. If there "
+    "value. A temperature of sintering, annealing or drying does not belong to it. property is one of: {names}. If there "  # noqa: E501
     "is nothing, answer []. {rule}"
 )
 
 
 def propose_records(document: Document, records: Sequence[Record], schema: Sequence[Property], model: LanguageModel,
-                    on_progress: Callable[[int, int, str], None] | None = None) -> tuple[list[Record], list[str]]:  # fmt: skip
+                    on_progress: Callable[[int, int, str], None] | None = None) -> tuple[list[Record], list[str]]:  # fmt: skip  # noqa: E501
     """The rules' records with a model's: it may settle whose a doubtful value is and add records.
 
     A record that the model adds is flagged as its proposal. A doubtful record of the rules whose material the model
@@ -143,7 +143,7 @@ def _checked(
     span = Span(one.start, one.end)
     quantity = Quantity(span, document.quote(span), value, wanted.unit, low, high, one.relation)
     record = Record(
-        entry["material"], Span(place, place + len(entry["material"])), wanted.name, quantity, Span(sentence.start, sentence.end),
+        entry["material"], Span(place, place + len(entry["material"])), wanted.name, quantity, Span(sentence.start, sentence.end),  # noqa: E501
         conditions, doubts=(f"proposed by {model}; the rules do not find it",), by=model,
     )  # fmt: skip
     good, why = verified(record, document, tuple(schema))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 _BOUNDARY = re.compile(
-    r";|,\s(?:while|whereas|but|although|though|however|and\s(?=(?:the|its|it|that|this|these|with|their|showed|exhibited|a)\b)|which|so that|where|followed by|accompanied by)\b|\s(?:while|whereas|but)\s|:\s",
+    r";|,\s(?:while|whereas|but|although|though|however|and\s(?=(?:the|its|it|that|this|these|with|their|showed|exhibited|a)\b)|which|so that|where|followed by|accompanied by)\b|\s(?:while|whereas|but)\s|:\s",  # noqa: E501
     re.IGNORECASE,
 )
 _LINK = frozenset(

@@ -23,8 +23,8 @@ _ROOM = re.compile(r"\b(?:room|ambient)[\s-]temperature\b|\bRT\b(?!\w)", re.IGNO
 _SAME = re.compile(r"\b(?:at|under)\s(?:this|that|the same|these)\s(?:temperature|condition)s?\b", re.IGNORECASE)
 _MAKING = (
     r"sinter|anneal|calcin|fir(?:ed|ing)\b|heat|dried|dry(?:ing)?\b|bak|deposit|crystalli[sz]ed|hot[\s-]?press|prepared|synthesi|stor(?:ed|age)|quench|"
-    r"cur(?:ed|ing)\b|grown|treat|melted|pre-?coarsen|reduc(?:ed|tion) at|polymeri[sz]|immers|aged|aging|ageing|cast|stirr|reflux|"
-    r"prepar|pyroly|carboni[sz]|spray|extrud|soak|reacted|hydrothermal|molten at|press(?:ed|ing)|obtained by|mill|phase transition|carried out|kept|held at|stretched|drawn|oxidation at|oxidi[sz]ing"
+    r"cur(?:ed|ing)\b|grown|treat|melted|pre-?coarsen|reduc(?:ed|tion) at|polymeri[sz]|immers|aged|aging|ageing|cast|stirr|reflux|"  # noqa: E501
+    r"prepar|pyroly|carboni[sz]|spray|extrud|soak|reacted|hydrothermal|molten at|press(?:ed|ing)|obtained by|mill|phase transition|carried out|kept|held at|stretched|drawn|oxidation at|oxidi[sz]ing"  # noqa: E501
 )
 _MADE = re.compile(rf"\b(?:{_MAKING})\w*[^.;]*$", re.IGNORECASE)
 _MEASURED = re.compile(
@@ -36,7 +36,7 @@ _ATMOSPHERE = re.compile(
     rf"\b(?:in|under)\s(?:an?\s|the\s)?((?:(?:wet|dry|humidified|humid|flowing|ambient|pure|static|synthetic|hydrogen|\d+(?:\.\d+)?\s?%)\s)*{_GAS}(?:\s?/\s?{_GAS}|-{_GAS})*)\b"
 )
 _AT = re.compile(
-    r"(?:\bat|@|\bunder|\babove|\bbelow|\bnear|\baround|,|\band|\bto|\bbetween|\bof|\buntil|\bto about|~|\()\s?(?:about|ca\.|approximately|around|~|a|>|<|T\s?=|temperatures? (?:of|from|between|above|below)|low|high|as low as)?\s?(?:a\s)?(?:temperatures?\s(?:of|from)\s)?$",
+    r"(?:\bat|@|\bunder|\babove|\bbelow|\bnear|\baround|,|\band|\bto|\bbetween|\bof|\buntil|\bto about|~|\()\s?(?:about|ca\.|approximately|around|~|a|>|<|T\s?=|temperatures? (?:of|from|between|above|below)|low|high|as low as)?\s?(?:a\s)?(?:temperatures?\s(?:of|from)\s)?$",  # noqa: E501
     re.IGNORECASE,
 )
 
@@ -115,8 +115,8 @@ def refers_back(plain: str, start: int, end: int) -> bool:
     return _SAME.search(plain, start, end) is not None
 
 
-def attach(name: str, value: Found, rank: tuple[int, int] | None, same_property: Sequence[Found], conditions: Sequence[Condition],
-           plain: str, start: int, end: int, pieces: Sequence[tuple[int, int]]) -> tuple[Condition | None, bool]:  # fmt: skip
+def attach(name: str, value: Found, rank: tuple[int, int] | None, same_property: Sequence[Found], conditions: Sequence[Condition],  # noqa: E501
+           plain: str, start: int, end: int, pieces: Sequence[tuple[int, int]]) -> tuple[Condition | None, bool]:  # fmt: skip  # noqa: E501
     """The condition of this name that belongs to a value, and whether that is doubtful.
 
     Args:

@@ -35,15 +35,69 @@ _ENDING = re.compile(
 )
 _JOINT = re.compile(r"\s?(?:-|/|\+|:|–)\s?")
 _ASIDE_CHEMICALS = set(
-    "H2 N2 O2 Ar He CO2 CH4 H2O NH3 CO NO NO2 NOx C3H8 SO2 H2S C3H6 C2H6 C2H4 C4H10 HCl NaOH KOH NaCl KCl LiCl LiBr CaCl2 MgCl2 MgSO4 "
-    "Na2SO4 H2SO4 HNO3 H3PO4 AlCl3 FeCl3 CuCl CuBr CuSO4 HF HBr NaHCO3 Na2CO3 K2CO3 CHCl3 CH2Cl2 H2O2 KBr NaBH4 LiOH C2H5OH CH3OH NaNO3 AlBr3".split()
+    [
+        "H2",
+        "N2",
+        "O2",
+        "Ar",
+        "He",
+        "CO2",
+        "CH4",
+        "H2O",
+        "NH3",
+        "CO",
+        "NO",
+        "NO2",
+        "NOx",
+        "C3H8",
+        "SO2",
+        "H2S",
+        "C3H6",
+        "C2H6",
+        "C2H4",
+        "C4H10",
+        "HCl",
+        "NaOH",
+        "KOH",
+        "NaCl",
+        "KCl",
+        "LiCl",
+        "LiBr",
+        "CaCl2",
+        "MgCl2",
+        "MgSO4",
+        "Na2SO4",
+        "H2SO4",
+        "HNO3",
+        "H3PO4",
+        "AlCl3",
+        "FeCl3",
+        "CuCl",
+        "CuBr",
+        "CuSO4",
+        "HF",
+        "HBr",
+        "NaHCO3",
+        "Na2CO3",
+        "K2CO3",
+        "CHCl3",
+        "CH2Cl2",
+        "H2O2",
+        "KBr",
+        "NaBH4",
+        "LiOH",
+        "C2H5OH",
+        "CH3OH",
+        "NaNO3",
+        "AlBr3",
+    ]  # noqa: E501
 )
 """Gases, solvents and reagents: values are seldom theirs."""
 _DOPED = re.compile(
     r"(?:-|\s)?(?:co-?|-co-)?(?:doped|substituted|stabili[sz]ed|containing|coated|modified|infiltrated|impregnated|added|reinforced|filled|supported|rich)[\s-]+$"
 )
 _WITH = re.compile(
-    rf"\s(?:with|containing|complexed with|blended with|doped with|stabili[sz]ed with|filled with|loaded with)\s(?:{_SHARE})?$"
+    rf"\s(?:with|containing|complexed with|blended with|doped with|stabili[sz]ed with|filled with|loaded with)\s(?:{_SHARE})?$"  # noqa: E501
 )
 
 
@@ -137,8 +191,8 @@ class Names:
             return False
         last = long.split()[-1] if long.split() else ""
         return bool(
-            _POLYMER.search(long) or _pattern("names").search(long) or any(is_formula(m.group()) for m in FORMULA.finditer(plain_signs(long)))
-            or re.search(r"(?:ide|ate|ene|ine|one|ose|acid|ol|rubber|resin|oxide|clay|amide|imide|ether|glass|alloy|steel|nanotubes?|nanoparticles?|nanofibers?|epoxy|silane|siloxane|copolymers?|membranes?|composites?)s?$", last)
+            _POLYMER.search(long) or _pattern("names").search(long) or any(is_formula(m.group()) for m in FORMULA.finditer(plain_signs(long)))  # noqa: E501
+            or re.search(r"(?:ide|ate|ene|ine|one|ose|acid|ol|rubber|resin|oxide|clay|amide|imide|ether|glass|alloy|steel|nanotubes?|nanoparticles?|nanofibers?|epoxy|silane|siloxane|copolymers?|membranes?|composites?)s?$", last)  # noqa: E501
         )  # fmt: skip
 
     def find(self, start: int, end: int) -> list[Mention]:
@@ -207,7 +261,7 @@ class Names:
         """Whether letters in capitals that no list knows are used as a material's name somewhere in the document."""
         bare = word.removesuffix("s")
         if bare not in self._codes:
-            nouns = r"(?:membrane|film|polymer|copolymer|composite|blend|ceramic|electrolyte|pellet|sample|glass|fib|network|hydrogel|foam|resin|elastomer|alloy|cathode|anode|electrode|powder|nano|matrix|layer|coating)"
+            nouns = r"(?:membrane|film|polymer|copolymer|composite|blend|ceramic|electrolyte|pellet|sample|glass|fib|network|hydrogel|foam|resin|elastomer|alloy|cathode|anode|electrode|powder|nano|matrix|layer|coating)"  # noqa: E501
             named = re.search(
                 rf"(?<![\w-]){re.escape(bare)}s?(?:\s(?:and|or|/)\s[\w-]+)?[\s-](?:[a-z]+\s)?{nouns}", self.plain
             )

@@ -18,15 +18,15 @@ from sozai.assistant.extraction.subjects import Choice, choose, is_aside
 from sozai.assistant.extraction.values import Value, find_values
 
 _CITED = re.compile(
-    r"\[\d{1,3}(?:\s?[-,–]\s?\d{1,3})*\]|\bet al\.?|\b[Rr]ef(?:s)?\.\s?\d+|\bpreviously reported\b|\breported by\b|\bin the literature\b|\bwas reported to\b"
+    r"\[\d{1,3}(?:\s?[-,–]\s?\d{1,3})*\]|\bet al\.?|\b[Rr]ef(?:s)?\.\s?\d+|\bpreviously reported\b|\breported by\b|\bin the literature\b|\bwas reported to\b"  # noqa: E501
 )
-_METHODS = re.compile(r"\b(?:electrochemical impedance spectroscopy|impedance spectroscopy|EIS|ac impedance|AC impedance|dc polari[sz]ation|DC polari[sz]ation|four[- ]probe|van der Pauw|DSC|differential scanning calorimetry|DMA|dynamic mechanical analysis|TGA|thermogravimetric analysis|GPC|size exclusion chromatography|nanoindentation|Hall effect|UV-vis|DFT|density functional theory|molecular dynamics|NMR|cyclic voltammetry)\b")  # fmt: skip
+_METHODS = re.compile(r"\b(?:electrochemical impedance spectroscopy|impedance spectroscopy|EIS|ac impedance|AC impedance|dc polari[sz]ation|DC polari[sz]ation|four[- ]probe|van der Pauw|DSC|differential scanning calorimetry|DMA|dynamic mechanical analysis|TGA|thermogravimetric analysis|GPC|size exclusion chromatography|nanoindentation|Hall effect|UV-vis|DFT|density functional theory|molecular dynamics|NMR|cyclic voltammetry)\b")  # fmt: skip  # noqa: E501
 _BACK = 3
 """Sentences that a pronoun may reach back."""
 _FADE = 0.6
 """How much of a material's weight is left a sentence later."""
-_CLEAR = 0.6
-"""The second most spoken of must have less than this part of the first's weight."""
+_CLEAR = 0.3
+"""The second most spoken of must have less than this part of the first's weight where nothing in the sentence refers back."""  # noqa: E501
 
 
 @dataclass
@@ -47,14 +47,14 @@ class Context:
     values: dict[str, float] = field(default_factory=dict)
     conditions: dict[str, Quantity] = field(default_factory=dict)
 
-    def spoken_of(self, number: int) -> tuple[Mention | None, str]:
+    def spoken_of(self, number: int, clear: float = 0.6) -> tuple[Mention | None, str]:
         """The material most spoken of lately, for a sentence that names none, and why that may be wrong."""
         near = {key: weight for key, weight in self.weights.items() if number - self.last[key][1] <= _BACK}
         if not near:
             return None, ""
         ranked = sorted(near, key=lambda key: -near[key])
         mention, _ = self.last[ranked[0]]
-        if len(ranked) > 1 and near[ranked[1]] > _CLEAR * near[ranked[0]]:
+        if len(ranked) > 1 and near[ranked[1]] > clear * near[ranked[0]]:
             return mention, "the sentence names no material; the text before names several"
         return mention, ""
 
@@ -97,8 +97,8 @@ def records_of(
     return records
 
 
-def _record(document: Document, number: int, value: Value, values: Sequence[Value], found: Sequence[Found], mentions: Sequence[Mention],
-            conditions: Sequence[Condition], pieces: Sequence[tuple[int, int]], plain: str, context: Context) -> Record:  # fmt: skip
+def _record(document: Document, number: int, value: Value, values: Sequence[Value], found: Sequence[Found], mentions: Sequence[Mention],  # noqa: E501
+            conditions: Sequence[Condition], pieces: Sequence[tuple[int, int]], plain: str, context: Context) -> Record:  # fmt: skip  # noqa: E501
     sentence = document.sentences[number]
     start, end = sentence.start, sentence.end
     one, wanted = found[value.number], value.property
@@ -111,8 +111,8 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
         mention, doubt = _meant(choice, number, mentions, context)
         doubts += [reason for reason in (choice.doubt, doubt) if reason]
     else:
-        mention, doubt = context.spoken_of(number)
-        doubts += [doubt] if doubt else []
+        mention, doubt = context.spoken_of(number, _CLEAR)
+        doubts += [doubt] if doubt else ["a value of a device; its sentence names none"] if device else []
     if mention is None:
         doubts.append("no material is named near it")
     else:
@@ -146,7 +146,7 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
     span = Span(mention.start, mention.end) if mention is not None else Span(start, start)
     cited = _CITED.search(document.text, start, end)
     return Record(
-        text, span, wanted.name, quantity, Span(start, end), attached, method.group() if method else "", tuple(dict.fromkeys(doubts)),
+        text, span, wanted.name, quantity, Span(start, end), attached, method.group() if method else "", tuple(dict.fromkeys(doubts)),  # noqa: E501
         cited=cited.group() if cited else "",
     )  # fmt: skip
 

@@ -20,11 +20,11 @@ _NUMBER = re.compile(
 _BEFORE: tuple[tuple[str, Relation], ...] = (
     (r"(?:<|≤|⩽|less than|lower than|below|smaller than|under|up to|at most|no more than|not exceeding)", "<"),
     (
-        r"(?:>|≥|⩾|more than|higher than|greater than|above|over|larger than|exceed(?:s|ing|ed)?|at least|beyond|as much as over|in excess of)",
+        r"(?:>|≥|⩾|more than|higher than|greater than|above|over|larger than|exceed(?:s|ing|ed)?|at least|beyond|as much as over|in excess of)",  # noqa: E501
         ">",
     ),
     (
-        r"(?:~|about|ca\.?|approximately|around|roughly|nearly|close to|approx\.?|almost|near|circa|some|c\.|in the order of|on the order of|order of)",
+        r"(?:~|about|ca\.?|approximately|around|roughly|nearly|close to|approx\.?|almost|near|circa|some|c\.|in the order of|on the order of|order of)",  # noqa: E501
         "~",
     ),
 )
@@ -137,7 +137,7 @@ def _atom(text: str, plain: str, match: re.Match[str]) -> Found | None:
     relation: Relation = next((kind for words, kind in _RELATIONS if words.search(lead)), "=")
     return Found(
         first, unit.end if unit else last, last, value, unit.name if unit else None,
-        None if esd is None else float(f"{value - esd:.10g}"), None if esd is None else float(f"{value + esd:.10g}"), relation,
+        None if esd is None else float(f"{value - esd:.10g}"), None if esd is None else float(f"{value + esd:.10g}"), relation,  # noqa: E501
     )  # fmt: skip
 
 

@@ -65,7 +65,7 @@ class Extraction:
 
 
 def extract_all(paths: Sequence[Path], schema: Sequence[Property], model: LanguageModel | None = None,
-                decisions: Mapping[str, Decision] | None = None, on_progress: OnProgress | None = None) -> Extraction:  # fmt: skip
+                decisions: Mapping[str, Decision] | None = None, on_progress: OnProgress | None = None) -> Extraction:  # fmt: skip  # noqa: E501
     """Read documents and extract the schema's properties from them.
 
     Args:
@@ -154,7 +154,7 @@ def rows_of(made: Extraction) -> list[dict[str, Any]]:
         quantity = record.quantity
         row: dict[str, Any] = {
             "number": number, "standing": item.standing, "material": record.material, "property": record.property,
-            "value": quantity.value, "low": quantity.low, "high": quantity.high, "unit": quantity.unit, "relation": quantity.relation,
+            "value": quantity.value, "low": quantity.low, "high": quantity.high, "unit": quantity.unit, "relation": quantity.relation,  # noqa: E501
         }  # fmt: skip
         for name in names:
             condition = record.conditions.get(name)
@@ -166,7 +166,7 @@ def rows_of(made: Extraction) -> list[dict[str, Any]]:
             "duplicate_of": item.duplicate_of, "source": document.source, "page": document.page_of(quantity.span.start),
             "sentence": " ".join(document.quote(record.sentence).split())[:1000], "as_written": quantity.text,
             "start": quantity.span.start, "end": quantity.span.end, "material_start": record.material_span.start,
-            "material_end": record.material_span.end, "sentence_start": record.sentence.start, "sentence_end": record.sentence.end,
+            "material_end": record.material_span.end, "sentence_start": record.sentence.start, "sentence_end": record.sentence.end,  # noqa: E501
         }  # fmt: skip
         rows.append(row)
     return rows

@@ -90,8 +90,8 @@ def read_schema(properties: Sequence[str] = (), path: str | Path | None = None) 
 
 
 _SHORT = {
-    "tc": "critical_temperature", "tg": "glass_transition_temperature", "tm": "melting_temperature", "melting_point": "melting_temperature",
-    "bandgap": "band_gap", "conductivity": "ionic_conductivity", "ea": "activation_energy", "young's_modulus": "elastic_modulus",
+    "tc": "critical_temperature", "tg": "glass_transition_temperature", "tm": "melting_temperature", "melting_point": "melting_temperature",  # noqa: E501
+    "bandgap": "band_gap", "conductivity": "ionic_conductivity", "ea": "activation_energy", "young's_modulus": "elastic_modulus",  # noqa: E501
     "youngs_modulus": "elastic_modulus", "ocv": "open_circuit_voltage", "operating_temperature": "working_temperature",
     "permeability": "gas_permeability", "separation_factor": "selectivity", "asr": "area_specific_resistance",
     "electrical_conductivity": "electronic_conductivity",
@@ -145,7 +145,7 @@ def _property(name: str, entry: Any, where: str) -> Property:
     if kind not in ("material", "device"):
         raise UserError(f"'of: {kind}' is not known", where, "write material or device")
     return Property(
-        name, names, symbols, unit, limits, str(entry.get("source", "")), conditions, bool(entry.get("bare", False)), kind,
+        name, names, symbols, unit, limits, str(entry.get("source", "")), conditions, bool(entry.get("bare", False)), kind,  # noqa: E501
         _texts(entry.get("not", []), "not", where), bool(entry.get("loose", False)),
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Which material a value belongs to: by brackets, lists, "of" and "for", the subject of the clause, and what came before."""
+"""Which material a value belongs to: by brackets, lists, "of" and "for", the subject of the clause, and what came before."""  # noqa: E501
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from sozai.assistant.extraction.materials import Mention
 from sozai.assistant.extraction.quantities import Found
 
 _LIST = re.compile(
-    r"\s?(?:\([^()]{1,30}\))?\s?(?:,\s?and|,|and|or|&|;)\s?(?:the\s|that of\s|those of\s|for\s|of\s|samples?\s|pure\s|pristine\s|neat\s)*",
+    r"\s?(?:\([^()]{1,30}\))?\s?(?:,\s?and|,|and|or|&|;)\s?(?:the\s|that of\s|those of\s|for\s|of\s|samples?\s|pure\s|pristine\s|neat\s)*",  # noqa: E501
     re.IGNORECASE,
 )
 _FOR = re.compile(
-    r"\s?(?:(?:,\s)?(?:at|@|above|below|in|under)\s[^,;]{1,40}?)?\s?(?:\([^()]*\)\s?)?,?\s?(?:(?:was|were|is|are|has been|have been)\s)?"
+    r"\)?\s?(?:(?:,\s)?(?:at|@|above|below|in|under)\s[^,;]{1,40}?)?\s?(?:\([^()]*\)\s?)?,?\s?(?:(?:was|were|is|are|has been|have been)\s)?"  # noqa: E501
     r"(?:(?:obtained|measured|observed|found|achieved|reported|determined|recorded|reached|estimated|attained)\s)?(?:at\s[^,;]{1,25}?\s)?"
-    r"(?:for|of|in|by|with|from|using)\s(?:the\s|a\s|an\s|our\s|pure\s|pristine\s|sample\s|neat\s)*(?:[\w-]+\s){0,2}$", re.IGNORECASE,
+    r"(?:for|of|in|by|with|from|using)\s(?:the\s|a\s|an\s|our\s|pure\s|pristine\s|sample\s|neat\s)*(?:[\w-]+\s){0,2}$", re.IGNORECASE,  # noqa: E501
 )  # fmt: skip
 _OF = re.compile(
-    r"(?:,?\s?\([^()]*\))?\s(?:(?:at|value|values|for lithium migration|under)\s[^,;]{0,20}?\s?)?(?:of|for|in|on)\s(?:the\s|a\s|an\s|our\s|both\s|all\s|pure\s|neat\s|pristine\s|original\s)*(?:[\w-]+\s){0,3}$",
+    r"(?:,?\s?\([^()]*\))?\s(?:(?:at|value|values|for lithium migration|under)\s[^,;]{0,20}?\s?)?(?:of|for|in|on)\s(?:the\s|a\s|an\s|our\s|both\s|all\s|pure\s|neat\s|pristine\s|original\s)*(?:[\w-]+\s){0,3}$",  # noqa: E501
     re.IGNORECASE,
 )
 _COMPARED = re.compile(
-    r"(?:\bthan|\bcompared\s(?:to|with)|\bto that of|(?<!and )(?<!while )(?<!whereas )(?<!but )\bthat of|(?<!and )(?<!while )(?<!whereas )\bthose of|\blike|\bunlike|\bsimilar to|\bcomparable (?:to|with)|\bover|\bversus|\bvs\.?|\brelative to|\binstead of|\bthe value of|\bcloser? to)\s(?:the\s|that of\s|those of\s|a\s|pure\s|pristine\s|undoped\s|neat\s|commercial\s|conventional\s|value of\s)*(?:[\w-]+\s){0,2}$",
+    r"(?:\bthan|\bcompared\s(?:to|with)|\bto that of|(?<!and )(?<!while )(?<!whereas )(?<!but )\bthat of|(?<!and )(?<!while )(?<!whereas )\bthose of|\blike|\bunlike|\bsimilar to|\bcomparable (?:to|with)|\bover|\bversus|\bvs\.?|\brelative to|\binstead of|\bthe value of|\bcloser? to)\s(?:the\s|that of\s|those of\s|a\s|pure\s|pristine\s|undoped\s|neat\s|commercial\s|conventional\s|value of\s)*(?:[\w-]+\s){0,4}$",  # noqa: E501
     re.IGNORECASE,
 )
 _ASIDE = re.compile(
-    r"(?:\bwith|\bby|\bon|\bonto|\busing|\bfrom|\bvia|\bas|\bin|\bunder|\badding|\baddition of|\bdoping|\bsubstitution of|\bcontent of|\bloading of|\bconcentration of|\bamount of|\bbetween|\binto|\bimpregnating|\bwithout|\b\d\s?%|\bwt%|\bmol%|\bof conductive)\s(?:the\s|a\s|an\s|of\s)*(?:[\w-]+\s){0,1}$",
+    r"(?:\bwith|\bby|\bon|\bonto|\busing|\bfrom|\bvia|\bas|\bin|\bunder|\badding|\baddition of|\bdoping|\bsubstitution of|\bcontent of|\bloading of|\bconcentration of|\bamount of|\bbetween|\binto|\bimpregnating|\bwithout|\b\d\s?%|\bwt%|\bmol%|\bof conductive)\s(?:the\s|a\s|an\s|of\s)*(?:[\w-]+\s){0,1}$",  # noqa: E501
     re.IGNORECASE,
 )
 
@@ -54,8 +54,8 @@ def lists_of(mentions: Sequence[Mention], plain: str) -> list[list[Mention]]:
     return runs
 
 
-def choose(value: Found, cue: tuple[int, int] | None, rank: tuple[int, int] | None, mentions: Sequence[Mention], plain: str, start: int,
-           end: int, pieces: Sequence[tuple[int, int]], same_property: Sequence[Found], device: bool) -> Choice | None:  # fmt: skip
+def choose(value: Found, cue: tuple[int, int] | None, rank: tuple[int, int] | None, mentions: Sequence[Mention], plain: str, start: int,  # noqa: E501
+           end: int, pieces: Sequence[tuple[int, int]], same_property: Sequence[Found], device: bool) -> Choice | None:  # fmt: skip  # noqa: E501
     """The material that a value belongs to, among those its sentence names.
 
     Args:
@@ -123,7 +123,7 @@ def choose(value: Found, cue: tuple[int, int] | None, rank: tuple[int, int] | No
             for m in here
             if m.start >= pick.end
             and re.fullmatch(
-                r"\s(?:of|based on|with|using|equipped with|assembled with|employing|having|containing|from|composed of|made of|made from|and|/|,)\s(?:the\s|a\s)?",
+                r"\s(?:of|based on|with|using|equipped with|assembled with|employing|having|containing|from|composed of|made of|made from|and|/|,)\s(?:the\s|a\s)?",  # noqa: E501
                 plain[pick.end : m.start],
             )
         ]

@@ -112,7 +112,7 @@ def _records(
 
 
 def read_cell(document: Document, cell: Span, column: Column) -> Quantity | None:
-    """The number in a cell, in the property's unit, by what the header says; ``None`` when it holds no single number."""
+    """The number in a cell, in the property's unit, by what the header says; ``None`` when it holds no single number."""  # noqa: E501
     found = find_quantities(document.text, cell.start, cell.end)
     rest = document.quote(cell)
     if len(found) != 1 or len(re.sub(r"[\d\s.,()±×x·^{}eE+\-−–⁻⁰-⁹<>~≈%a-f*]", "", rest)) > 12:

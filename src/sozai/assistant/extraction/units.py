@@ -2,7 +2,7 @@
 
 ``S cm-1``, ``S·cm⁻¹``, ``mS/cm``, ``cm^{3}(STP) cm/(cm^{2} s cmHg)``, ``Ω cm2``, ``°C``, ``wt%`` are read token by token;
 what is no unit ends the reading.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PREFIXED = {  # symbol as written: pint's name; these take prefixes
     "S": "siemens", "V": "volt", "A": "ampere", "W": "watt", "Wh": "watt_hour", "Ah": "ampere_hour", "m": "meter",
     "g": "gram", "s": "second", "Pa": "pascal", "N": "newton", "J": "joule", "eV": "electron_volt", "mol": "mole",
     "Hz": "hertz", "T": "tesla", "F": "farad", "L": "liter", "l": "liter", "K": "kelvin", "bar": "bar",
-    "Ω": "ohm", "Ω": "ohm", "ohm": "ohm", "Ohm": "ohm", "cal": "calorie", "C": "coulomb", "Da": "gram/mole", "emu": "emu",
+    "Ω": "ohm", "Ω": "ohm", "ohm": "ohm", "Ohm": "ohm", "cal": "calorie", "C": "coulomb", "Da": "gram/mole", "emu": "emu",  # noqa: E501
     "eq": "mole", "equiv": "mole", "P": "poise", "M": "molar", "h": "hour",
 }  # fmt: skip
 _PREFIXES = {"": "", "k": "kilo", "M": "mega", "G": "giga", "T": "tera", "d": "deci", "c": "centi", "m": "milli"}
@@ -30,7 +30,7 @@ _WHOLE = {
     "%": "percent", "percent": "percent", "ppm": "ppm", "barrer": "barrer", "Barrer": "barrer", "barrers": "barrer",
     "Barrers": "barrer", "GPU": "GPU", "gpu": "GPU", "LMH": "LMH", "kgf": "kilogram_force", "HV": "vickers",
     "Hv": "vickers", "Oe": "oersted", "meq": "millimole", "mequiv": "millimole", "kDa": "kilogram/mole",
-    "kelvin": "kelvin", "KPa": "kilopascal", "Kpa": "kilopascal", "Mpa": "megapascal", "volts": "volt", "dyn": "dyne", "cc": "centimeter**3", "liter": "liter", "liters": "liter",
+    "kelvin": "kelvin", "KPa": "kilopascal", "Kpa": "kilopascal", "Mpa": "megapascal", "volts": "volt", "dyn": "dyne", "cc": "centimeter**3", "liter": "liter", "liters": "liter",  # noqa: E501
     "decades": "", "Wm": "", "cd": "candela", "dtex": "dtex", "denier": "denier", "tex": "tex", "kg": "kilogram",
 }  # fmt: skip
 _TEMPERATURES = (
@@ -56,7 +56,7 @@ _DEGREES = ("degrees", "degree", "deg", "°", "º")
 _SHARES = re.compile(r"(?:wt|mol|vol|at|mass|weight|volume)\.?[\s-]*%|%\s*RH\b|%\s*\(?(?:w/w|v/v|w/v)\)?")
 _EXPONENT = re.compile(r"\s?\^?\s?\{?\s?([-+]\s?[1-4](?:\.\d)?|[1-4](?:\.5)?|0\.5)(?:\s?\})?(?![\d.]*\d)")
 _GAP = re.compile(
-    r"[ \u00a0\u2009\u202f]?[·⋅∙•*.×x][ \u00a0\u2009\u202f]?(?=[A-Za-zΩμµÅ°])|[ \u00a0\u2009\u202f\n]{1,2}|(?=[A-Za-zΩμµ])"
+    r"[ \u00a0\u2009\u202f]?[·⋅∙•*.×x][ \u00a0\u2009\u202f]?(?=[A-Za-zΩμµÅ°])|[ \u00a0\u2009\u202f\n]{1,2}|(?=[A-Za-zΩμµ])"  # noqa: E501
 )
 _PER_DEGREE = re.compile(r"\s?(?:/|per)\s?(?:\^?\{?[°ºo]\}?\s?C|degC)\b|\s?[°º]\s?C\s?\^?\{?\s?-\s?1\s?\}?")
 _LETTERS = re.compile(r"[A-Za-zΩΩμµÅÅ%]+|%")

@@ -13,16 +13,16 @@ from sozai.assistant.extraction.schema import Property
 from sozai.assistant.extraction.units import CELSIUS, convert
 
 FAR = {"bare": 9.0, "plain": 4.2, "tight": 2.6}
-"""How many words may stand between a property's name and its value: with a telling unit, with another, with a number alone or a share."""
+"""How many words may stand between a property's name and its value: with a telling unit, with another, with a number alone or a share."""  # noqa: E501
 _NO_VALUE = re.compile(
-    r"(?:\bby\s(?:up to\s|about\s|over\s|more than\s|around\s|almost\s|only\s|~\s?)?|\bwithin\s|±\s?|\bfactor of\s|\bstep(?:s)? of\s|\bdifference of\s|\brate of\s|\berror of\s|\bonly\sa\s|\bmore than\s(?=\d+\s?times))$",
+    r"(?:\bby\s(?:up to\s|about\s|over\s|more than\s|around\s|almost\s|only\s|~\s?)?|\bwithin\s|±\s?|\bfactor of\s|\bstep(?:s)? of\s|\bdifference of\s|\brate of\s|\berror of\s|\bonly\sa\s|\bmore than\s(?=\d+\s?times))$",  # noqa: E501
     re.IGNORECASE,
 )
 _CHANGE_AFTER = re.compile(
-    r"\s?(?:-?fold|times|orders? of|(?:relative\s)?(?:increase|decrease|improvement|enhancement|reduction|higher|lower|greater|larger|smaller|loss of|drop|of (?:that|the (?:initial|original|value|theoretical))|increment|strain\b|RH\b|relative humidity|weight loss\b|enhanced|more|less|faster))"
+    r"\s?(?:-?fold|times|orders? of|(?:relative\s)?(?:increase|decrease|improvement|enhancement|reduction|higher|lower|greater|larger|smaller|loss of|drop|of (?:that|the (?:initial|original|value|theoretical))|increment|strain\b|RH\b|relative humidity|weight loss\b|enhanced|more|less|faster))"  # noqa: E501
 )
 _ADJECTIVE = re.compile(
-    r"\s?(?:\([^()]{1,25}\)\s?)?(?:of\s|for\s|in\s)?(?:the\s|its\s|their\s|an?\s)?(?:(?:high|total|average|mean|maximum|initial|peak|water|corresponding|room temperature|lithium|overall)\s)*$",
+    r"\s?(?:\([^()]{1,25}\)\s?)?(?:of\s|for\s|in\s)?(?:the\s|its\s|their\s|an?\s)?(?:(?:high|total|average|mean|maximum|initial|peak|water|corresponding|room temperature|lithium|overall)\s)*$",  # noqa: E501
     re.IGNORECASE,
 )
 
@@ -50,7 +50,7 @@ class Value:
     doubt: str = ""
 
 
-def find_values(plain: str, start: int, end: int, found: Sequence[Found], mentions: Sequence[Mention], schema: Sequence[Property],
+def find_values(plain: str, start: int, end: int, found: Sequence[Found], mentions: Sequence[Mention], schema: Sequence[Property],  # noqa: E501
                 others: Sequence[Property]) -> list[Value]:  # fmt: skip
     """Values of the schema's properties in a sentence.
 
@@ -82,7 +82,7 @@ def find_values(plain: str, start: int, end: int, found: Sequence[Found], mentio
 
 
 def _cues(plain: str, start: int, end: int, properties: Sequence[Property]) -> list[tuple[int, int, Property]]:
-    """Names of properties; the longest name at a place wins, and one that follows a word it must not follow is dropped."""
+    """Names of properties; the longest name at a place wins, and one that follows a word it must not follow is dropped."""  # noqa: E501
     all_of: list[tuple[int, int, Property]] = []
     for property_ in properties:
         for match in property_.cue.finditer(plain, start, end):
@@ -92,7 +92,7 @@ def _cues(plain: str, start: int, end: int, properties: Sequence[Property]) -> l
             all_of.append((match.start(), match.end(), property_))
     return [
         one for one in all_of
-        if not any(other[0] <= one[0] and one[1] <= other[1] and other[1] - other[0] > one[1] - one[0] for other in all_of)
+        if not any(other[0] <= one[0] and one[1] <= other[1] and other[1] - other[0] > one[1] - one[0] for other in all_of)  # noqa: E501
     ]  # fmt: skip
 
 
