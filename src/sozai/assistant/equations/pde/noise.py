@@ -25,9 +25,11 @@ def without_noise(problem: Problem, seed: int) -> Problem:
     random = np.random.default_rng(seed)
     conditions, found = [], False
     for condition in problem.conditions:
-        value = condition.value
-        calls = [] if value is None else [c for c in sympy.sympify(value).atoms(sympy.Function) if _is_noise(c)]
-        for call in calls:
+        if condition.value is None:
+            conditions.append(condition)
+            continue
+        value = sympy.sympify(condition.value)
+        for call in sorted((c for c in value.atoms(sympy.Function) if _is_noise(c)), key=str):
             value = value.subs(call, call.args[0] * _waves(problem, random))
             found = True
         conditions.append(replace(condition, value=value))

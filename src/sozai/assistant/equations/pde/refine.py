@@ -93,7 +93,7 @@ class Study:
         return self.runs[self.cells, self.steps]
 
     def error(self, j: int) -> float:
-        """Estimated largest error of an unknown over all nodes and frames."""
+        """Estimated largest error of an unknown over all nodes and all frames after the start."""
         return self.in_space[j].error + (self.in_time[j].error if self.in_time else 0.0)
 
     def thinning(self) -> list[int]:
@@ -213,7 +213,8 @@ def _too_much(made: Study, finer: tuple[int, int], deadline: float) -> str:
 
 
 def _converge(made: Study) -> None:
-    """Orders and error bars of the finest resolution."""
+    """Orders and error bars of the finest resolution; the start itself is data, not a result."""
+    first = 0 if made.form.span is None else 1
     cells, steps = made.cells, made.steps
     made.in_space, made.in_time = [], []
     made.scales = [scale_of(made.best.field(j)) for j in range(made.form.shown)]
@@ -221,14 +222,14 @@ def _converge(made: Study) -> None:
         moved = len(made.form.space)
         made.scales[:moved] = [max(made.scales[:moved])] * moved
     for j in range(made.form.shown):
-        fields = [made.runs[n, steps].field(j) for n in (cells // 4, cells // 2, cells)]
+        fields = [made.runs[n, steps].field(j)[first:] for n in (cells // 4, cells // 2, cells)]
         degree = made.runs[cells, steps].discrete.degrees[j]
         gaps = [_gap(refine(a, degree, 1), b) for a, b in itertools.pairwise(fields)]
         made.in_space.append(
             _estimate([cells // 2, cells], gaps, made.form.order_in_space(j, made.degree), made.scales[j])
         )
         if made.form.span is not None:
-            fields = [made.runs[cells, m].field(j) for m in (steps // 4, steps // 2, steps)]
+            fields = [made.runs[cells, m].field(j)[first:] for m in (steps // 4, steps // 2, steps)]
             gaps = [_gap(a, b) for a, b in itertools.pairwise(fields)]
             made.in_time.append(_estimate([steps // 2, steps], gaps, ORDERS[made.scheme], made.scales[j]))
 

@@ -128,6 +128,8 @@ def second_method(problem: Problem, study: Study, seconds: float) -> Verdict:
                 lattice, fields = solve_steady(problem, cells, form.traction, form.mean_free, form.complex)
             else:
                 lattice, fields = solve_in_time(problem, cells, study.best.times, form.traction, left, form.complex)
+            if form.span is not None:
+                fields = [field[1:] for field in fields]  # the start is data
             kept.append((factor, [_common(field, lattice.wraps, factor) for field in fields]))
             spent = time.monotonic() - started
             if len(kept) > 1 and _bar(kept, study) < 0.2 * max(1e-3, study_bar(study)):

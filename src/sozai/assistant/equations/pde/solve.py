@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+import sympy
 
 from sozai.assistant.equations.pde.conserved import conservation
 from sozai.assistant.equations.pde.discrete import Diverged
@@ -214,6 +215,11 @@ def _solution(
         + (", the first ones the shortest" if found.grading != 1.0 else "")
     )
     notes = [*form.notes]
+    if any(flux.has(sympy.Piecewise, sympy.Heaviside, sympy.sign) for fluxes in form.flux for flux in fluxes):
+        notes.append(
+            "a coefficient jumps inside the domain: value and flux are taken as continuous there; the checks that put "
+            "a smooth function or differences into the equations cannot hold across a jump, so this is not proven"
+        )
     if not found.reached:
         notes.append(f"the wanted accuracy was not reached: {found.why}")
     return Solution(
