@@ -123,8 +123,12 @@ def compare(made, known) -> dict:
     matcher = StructureMatcher()
     distance = matcher.get_rms_dist(made, known)
     width = (known.volume / len(known)) ** (1 / 3)
-    edges = [np.sort(structure.lattice.abc) for structure in (made, known)]
-    off = np.abs(edges[0] / edges[1] - 1).max() if len(made) == len(known) else np.nan
+    from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
+
+    # A structure may be built in a multiple of its cell: compare standard conventional cells.
+    cells = [SpacegroupAnalyzer(one, symprec=0.05).get_conventional_standard_structure() for one in (made, known)]
+    edges = [np.sort(cell.lattice.abc) for cell in cells]
+    off = np.abs(edges[0] / edges[1] - 1).max() if len(cells[0]) == len(cells[1]) else np.nan
     return {
         "match": distance is not None,
         "rms": None if distance is None else float(distance[0] * width),

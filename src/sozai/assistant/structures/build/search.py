@@ -163,6 +163,9 @@ def _start(lane: _Lane, found: Found, seed: int) -> None:
             other.times += 1
             if solution.cost < other.solution.cost and other.assignment == lane.parameters.assignment:
                 other.solution = solution
+            elif lane.parameters.assignment.units < other.assignment.units:  # the same in a smaller cell
+                other.parameters, other.solution, other.fingerprint = lane.parameters, solution, mark
+                other.start = (seed, lane.index, lane.done - 1)
             return
     start = (seed, lane.index, lane.done - 1)
     found.candidates.append(Candidate(lane.parameters, solution, mark, 1, start))
