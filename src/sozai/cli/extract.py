@@ -160,7 +160,7 @@ def _list(as_json: bool) -> None:
     from sozai.assistant.extraction.schema import read_schema
 
     known = read_schema()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"property": p.name, "unit": p.unit, "names": list(p.names[:3]), "range": list(p.range) if p.range else None}
         for p in known
     ]

@@ -90,7 +90,7 @@ _ASIDE_CHEMICALS = set(
         "CH3OH",
         "NaNO3",
         "AlBr3",
-    ]  # noqa: E501
+    ]
 )
 """Gases, solvents and reagents: values are seldom theirs."""
 _DOPED = re.compile(
@@ -216,9 +216,9 @@ class Names:
                 bare = re.sub(r"[\s_{}]", "", window[match.start() : last])
                 add(match.start(), last, "gas" if bare in _ASIDE_CHEMICALS else "formula")
         for match in _POLYMER.finditer(window, start, end):
-            last = self._polymer_end(match, end)
-            if last is not None:
-                add(match.start(), last, "name")
+            stop = self._polymer_end(match, end)
+            if stop is not None:
+                add(match.start(), stop, "name")
         for key, kind in (("names", "name"), ("abbreviations", "abbreviation"), ("devices", "device")):
             for match in _pattern(key).finditer(window, start, end):
                 if match.group() not in self.not_materials or key == "devices":

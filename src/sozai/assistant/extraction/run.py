@@ -280,7 +280,7 @@ def decide(made: Extraction, schema: Sequence[Property], accept: Sequence[int], 
         UserError: there is no record of that number, two decisions on one, or a correction that is not in the text.
     """
     out: dict[str, Decision] = {}
-    asked = (
+    asked: list[tuple[int, str, dict[str, str]]] = (
         [(n, "accept", {}) for n in accept]
         + [(n, "reject", {}) for n in reject]
         + [(n, "correct", dict(c)) for n, c in correct]

@@ -16,7 +16,7 @@ _PREFIXED = {  # symbol as written: pint's name; these take prefixes
     "S": "siemens", "V": "volt", "A": "ampere", "W": "watt", "Wh": "watt_hour", "Ah": "ampere_hour", "m": "meter",
     "g": "gram", "s": "second", "Pa": "pascal", "N": "newton", "J": "joule", "eV": "electron_volt", "mol": "mole",
     "Hz": "hertz", "T": "tesla", "F": "farad", "L": "liter", "l": "liter", "K": "kelvin", "bar": "bar",
-    "Ω": "ohm", "Ω": "ohm", "ohm": "ohm", "Ohm": "ohm", "cal": "calorie", "C": "coulomb", "Da": "gram/mole", "emu": "emu",  # noqa: E501
+    "Ω": "ohm", "\u2126": "ohm", "ohm": "ohm", "Ohm": "ohm", "cal": "calorie", "C": "coulomb", "Da": "gram/mole", "emu": "emu",  # noqa: E501
     "eq": "mole", "equiv": "mole", "P": "poise", "M": "molar", "h": "hour",
 }  # fmt: skip
 _PREFIXES = {"": "", "k": "kilo", "M": "mega", "G": "giga", "T": "tera", "d": "deci", "c": "centi", "m": "milli"}
@@ -25,7 +25,7 @@ _WHOLE = {
     "hr": "hour", "hrs": "hour", "hour": "hour", "hours": "hour", "min": "minute", "mins": "minute", "kN": "kilonewton",
     "minute": "minute", "minutes": "minute", "sec": "second", "seconds": "second", "day": "day", "days": "day",
     "d": "day", "week": "week", "weeks": "week", "months": "month", "month": "month", "years": "year",
-    "Å": "angstrom", "Å": "angstrom", "Angstrom": "angstrom", "micron": "micrometer", "microns": "micrometer",
+    "Å": "angstrom", "\u212b": "angstrom", "Angstrom": "angstrom", "micron": "micrometer", "microns": "micrometer",
     "atm": "atm", "psi": "psi", "Torr": "torr", "torr": "torr", "mmHg": "mmHg", "cmHg": "cmHg", "mbar": "millibar",
     "%": "percent", "percent": "percent", "ppm": "ppm", "barrer": "barrer", "Barrer": "barrer", "barrers": "barrer",
     "Barrers": "barrer", "GPU": "GPU", "gpu": "GPU", "LMH": "LMH", "kgf": "kilogram_force", "HV": "vickers",
@@ -213,7 +213,7 @@ def registry() -> Any:
     """Pint's units with those of membranes and hardness added."""
     import pint
 
-    units = pint.UnitRegistry()
+    units: Any = pint.UnitRegistry()
     for line in (
         "cm3_stp = 4.461e-5 mole",
         "barrer = 1e-10 * cm3_stp * centimeter / centimeter**2 / second / cmHg",
