@@ -37,7 +37,8 @@ app = typer.Typer(
     ),
     epilog=(
         "Every command has [bold]--help[/bold] with examples and [bold]--json[/bold] for programs. "
-        "Exit code 0: done; 2: something to mend, told in one sentence; 130: stopped by Ctrl-C."
+        "Exit code 0: done; 2: something to mend, told in one sentence; 3: judged, and it did not pass; "
+        "130: stopped by Ctrl-C."
     ),
     add_completion=False,
     rich_markup_mode="rich",

@@ -11,7 +11,7 @@ for the user's mistakes and imports heavy libraries inside itself, so that ``soz
             result = work(count, on_progress=on_progress)
         emit(result, as_json, lambda console: console.print(result["summary"]))
 
-Exit codes: 0 done, 1 a fault of sozai, 2 a mistake of the user, 130 stopped by Ctrl-C.
+Exit codes: 0 done, 1 a fault of sozai, 2 a mistake of the user, 3 judged and not passed, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
