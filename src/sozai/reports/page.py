@@ -162,9 +162,10 @@ def details(summary: object, body: Markup, is_open: bool = False) -> Markup:
     )
 
 
-def picture(drawn: Markup, caption: object = "") -> Markup:
-    """A chart with its caption."""
-    return Markup("<figure>{}<figcaption>{}</figcaption></figure>").format(drawn, caption)
+def picture(drawn: Markup, caption: object = "", small: bool = False) -> Markup:
+    """A chart with its caption; a small one does not fill the page's width."""
+    kind = Markup(' class="small"') if small else Markup("")
+    return Markup("<figure{}>{}<figcaption>{}</figcaption></figure>").format(kind, drawn, caption)
 
 
 def beside(*parts: Markup) -> Markup:

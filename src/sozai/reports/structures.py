@@ -79,7 +79,7 @@ def _structure(item: Mapping[str, Any], structure: Structure | None, place: int)
             f"{alpha:.1f}, {beta:.1f}, {gamma:.1f} degrees; {cell.structure.density:.3f} g/cm3"
         )
         told += _relaxation(item.get("facts") or {})
-        parts.append(picture(scene_svg(scene(cell), item["formula"] or item["name"], prefix=f"s{place}"), told))
+        parts.append(picture(scene_svg(scene(cell), item["formula"] or item["name"], prefix=f"s{place}"), told, True))
         rows = [[site["element"], site["wyckoff"], *site["xyz"]] for site in cell.sites]
         parts.append(details("Independent sites", table(["element", "position", "x", "y", "z"], rows)))
     if item["verdicts"]:

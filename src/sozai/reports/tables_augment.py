@@ -48,7 +48,7 @@ def augmentation_page(study: Study, source: str, manifest: Mapping[str, Any]) ->
 
 def _learners(study: Study) -> Section:
     verdict = study.verdict
-    both = [gain for gain in (verdict.best, *verdict.gains) if gain is not None]
+    both = [verdict.best, *verdict.gains] if verdict.best and verdict.best not in verdict.gains else [*verdict.gains]
     rows = [
         [
             gain.learner, gain.real, gain.augmented, f"{gain.mean:+.3f}", f"{gain.expected:+.3f}",
@@ -66,11 +66,13 @@ def _learners(study: Study) -> Section:
         parts.append(beside(picture(drawn, "Gain by learner with its 95% interval."), _parity(study)))
     if study.failed:
         parts.append(bullets([f"{name} was left out: {why}" for name, why in study.failed.items()]))
-    lead = (
+    about = (
         f"'{BEST}' is the best of all learners, with or without synthetic rows, against the best on real rows alone: "
-        "the verdict is about this. Below it, what synthetic rows do to each learner. Each number is over rows that "
-        "neither learner nor generator nor the choice of recipe has seen."
+        "the verdict is about this. Below it, what synthetic rows do to each learner."
+        if len(both) > 1
+        else "What synthetic rows do to the one learner named: the verdict is about this."
     )
+    lead = f"{about} Each number is over rows that neither learner nor generator nor the choice of recipe has seen."
     return Section("With and without synthetic rows", lead, join(*parts))
 
 
