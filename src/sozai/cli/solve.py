@@ -11,9 +11,12 @@ from sozai.cli.frame import AsJson, emit, progress
 from sozai.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
 
-    from sozai.assistant.equations.problem import Problem
+    from sozai.assistant.equations.problem import Problem, Solution
+    from sozai.assistant.models import LanguageModel
 
 EXAMPLES = (
     'sozai solve "du/dt + u^2 = 0, u(0) = 1"',
@@ -52,11 +55,12 @@ def solve(
     model: Annotated[
         str | None,
         typer.Option(
-            help="A language model that turns words into an equation where sozai cannot: openai:NAME, "
-            "anthropic:NAME, small."
+            help="A language model that turns words into an equation where sozai cannot read them, and proposes a "
+            "script where sozai cannot solve it: openai:NAME, anthropic:NAME, small."
         ),
     ] = None,
     endpoint: Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible server for --model.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="Questions to the model for a script.")] = 3,
     minutes: Annotated[float, typer.Option(min=0.05, help="At most this long.")] = 5.0,
     seed: Annotated[int, typer.Option(help="Of random initial data.")] = 0,
     as_json: AsJson = False,
@@ -71,9 +75,12 @@ def solve(
     With [bold]--out[/bold] a folder gets report.html, solution.csv, result.json, manifest.json and script.py, which
     makes the same numbers with numpy and scipy alone.
 
-    A language model, where one is named, only translates words into an equation, which is shown; all checks stay.
+    A language model, where one is named, translates words that sozai cannot read into an equation, which is shown, and
+    proposes a script for a problem that sozai cannot solve or prove. The script runs in a sandbox only, and its numbers
+    count only when they pass a proof; otherwise they are marked NOT PROVEN.
     """
     from contextlib import nullcontext
+    from functools import cache
 
     from sozai.trust.manifest import Manifest
 
@@ -87,25 +94,33 @@ def solve(
         "seed": seed,
         "model": model,
         "endpoint": endpoint,
+        "rounds": rounds,
     }
+
+    @cache
+    def connected() -> LanguageModel:
+        """Only where it is needed."""
+        from sozai.assistant.models import connect
+
+        assert model is not None
+        return connect(model, endpoint=endpoint)
+
+    asked = connected if model is not None else None
     is_file = equation.endswith((".yaml", ".yml"))
     record = Manifest(out, settings, seeds={"noise": seed}, data=[equation] if is_file else []) if out else None
     with record or nullcontext():
-        problem, translated = _read(equation, is_file, numbers, end, model, endpoint, record)
+        problem, translated = _read(equation, is_file, numbers, end, asked, record)
         if check:
             _emit_check(problem, translated, as_json)
             return
-        from sozai.assistant.equations.solve import solve as work
-
+        options: dict[str, Any] = {"tolerance": tolerance, "minutes": minutes, "seed": seed, "points": points}
         with progress("Solving", as_json) as on_progress:
-            solution = work(
-                problem, tolerance=tolerance, minutes=minutes, seed=seed, points=points, on_progress=on_progress
-            )
+            solution, told = _solution(problem, options, asked, rounds, out, record, on_progress)
         from sozai.assistant.equations.results import as_result, write_run
 
-        result = as_result(solution) | ({"translated": translated} if translated else {})
+        result = as_result(solution) | ({"translated": translated} if translated else {}) | told
         if out is not None:
-            result["files"] = write_run(solution, result, out)
+            result["files"] = write_run(solution, result, out) | told.get("proposed", {}).get("files", {})
     emit(result, as_json, lambda console: _print(result, console))
 
 
@@ -114,8 +129,7 @@ def _read(
     is_file: bool,
     numbers: list[str] | None,
     end: float | None,
-    model: str | None,
-    endpoint: str | None,
+    asked: Callable[[], LanguageModel] | None,
     record: Any,
 ) -> tuple[Problem, dict[str, Any] | None]:
     """The problem, and how a language model wrote it where one was needed."""
@@ -129,18 +143,51 @@ def _read(
         pairs[name.strip()] = value.strip()
     if is_file:
         return read_problem_file(Path(equation), parameters=pairs, end=end), None
-    if model is None:
+    if asked is None:
         return read_problem(equation, parameters=pairs, end=end), None
     from sozai.assistant.equations.translate import translate
-    from sozai.assistant.models import connect
 
     try:
         return read_problem(equation, parameters=pairs, end=end), None  # a model is asked only where it is needed
     except UserError as error:
-        problem, told = translate(equation, connect(model, endpoint=endpoint), str(error), parameters=pairs, end=end)
+        problem, told = translate(equation, asked(), str(error), parameters=pairs, end=end)
         if record is not None:
             record.record("translated", told)
         return problem, told
+
+
+def _solution(
+    problem: Problem,
+    options: dict[str, Any],
+    asked: Callable[[], LanguageModel] | None,
+    rounds: int,
+    out: Path | None,
+    record: Any,
+    on_progress: Any,
+) -> tuple[Solution, dict[str, Any]]:
+    """The solution, and what came of asking a language model for a script where one was."""
+    if asked is None:
+        from sozai.assistant.equations.solve import solve as work
+
+        return work(problem, **options, on_progress=on_progress), {}
+    from sozai.assistant.equations.proposed import keep, solve_or_propose
+
+    solution, made, reason = solve_or_propose(problem, asked, **options, rounds=rounds, on_progress=on_progress)
+    told: dict[str, Any] = {}
+    if made is not None:
+        talk = made.to_dict()
+        told = {"model": talk["model"], "reason": reason, "passed": made.proven, "rounds": talk["rounds"]}
+        told |= {"isolation": [ran["isolation"] for runs in talk["runs"] for ran in runs], "summary": made.sentence()}
+        if record is not None and out is not None:
+            told["files"] = keep(made, problem, out)
+            record.record("proposed", {key: told[key] for key in ("model", "reason", "passed", "summary", "isolation")})
+    if solution is None:
+        assert made is not None
+        raise UserError(
+            f"sozai's own methods: {reason.rstrip('.')}. {made.sentence()}",
+            mend="see the scripts and verdicts in the run folder" if out else "keep the scripts with --out FOLDER",
+        )
+    return solution, {"proposed": told} if told else {}
 
 
 def _emit_check(problem: Problem, translated: dict[str, Any] | None, as_json: bool) -> None:
@@ -187,6 +234,10 @@ def _print(result: dict[str, Any], console: Console) -> None:
         console.print(f"Translated by {result['translated']['model']}; check that this is what you mean:", markup=False)
     _print_problem(result["problem"], console)
     console.print()
+    if "proposed" in result:
+        console.print(f"sozai's own methods: {result['proposed']['reason']}", markup=False)
+        console.print(result["proposed"]["summary"], markup=False)
+        console.print()
     for name, form in result["closed_form"].items():
         console.print(f"[bold]closed form[/bold]  {name} = ", end="")
         console.print(form, markup=False)
