@@ -87,7 +87,7 @@ def _lines(statements: Sequence[Statement], numbers: Mapping[Citation, int]) -> 
 
 
 def _statement(one: Statement, numbers: Mapping[Citation, int]) -> Markup:
-    mark = _SUPPORT[one.support]
+    mark = "" if one.text.startswith(_SUPPORT[one.support]) else _SUPPORT[one.support]
     told = f" ({'; '.join(filter(None, (mark, one.basis)))})" if mark or one.basis else ""
     return Markup('{} {}<span class="quiet">{}</span>').format(one.text, _marks(one.citations, numbers), told)
 
