@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sozai.assistant.structures.build.assignments import assignments
 from sozai.assistant.structures.build.finish import Built, built, relax_best
-from sozai.assistant.structures.build.search import search
+from sozai.assistant.structures.build.search import preference, search
 from sozai.assistant.structures.build.targets import targets_of
 from sozai.errors import UserError
 from sozai.knowledge.crystals.structure.possible import refuse_impossible
@@ -96,7 +96,7 @@ def build(
             "search_complete": plan.complete,
             "cut_short": found.interrupted,
         }
-    items.sort(key=lambda item: (item.failed, item.provenance["fit_cost"]))
+    items.sort(key=lambda item: (item.failed, *preference(item.provenance["fit_cost"], item.provenance["units"])))
     if not relax or found.interrupted == "interrupted":
         return items
     items, cut = relax_best(

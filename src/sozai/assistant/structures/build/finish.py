@@ -102,6 +102,7 @@ def built(candidate: Candidate, rules: StructureRules) -> Built:
             "start_number": candidate.start[2],
             "times_found": candidate.times,
             "fit_cost": candidate.solution.cost,
+            "units": candidate.assignment.units,
             "free_coordinates": candidate.parameters.coordinates,
             "free_cell_parameters": candidate.parameters.cell_size,
         },
@@ -217,12 +218,12 @@ def _followed(crystal: WyckoffCrystal, structure: Structure) -> WyckoffCrystal:
 
 
 def _distinct(items: list[Built]) -> list[Built]:
-    """Without those that relaxed into one that is there already; the one with the better fit stays."""
+    """Without those that relaxed into one that is there already; the smaller cell stays, then the better fit."""
     from pymatgen.analysis.structure_matcher import StructureMatcher
 
     matcher = StructureMatcher(ltol=0.05, stol=0.1, angle_tol=2)
     kept: list[Built] = []
-    for item in items:
+    for item in sorted(items, key=lambda one: one.provenance["units"]):
         twin = None
         for other in kept:
             near = abs(item.energy_per_atom - other.energy_per_atom) < 0.003

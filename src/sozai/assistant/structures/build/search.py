@@ -148,9 +148,8 @@ def _start(lane: _Lane, found: Found, seed: int) -> None:
     draws = [lane.parameters.draw(rng, (volume[0], volume[1]), problem.limits) for _ in range(DRAWS)]
     values = min(draws, key=problem.overlap)
     solution = problem.solve(values)
-    if problem.deal:  # judged without the help of the deal, so that all are compared alike
-        again = lane.problems[0].solve(solution.values)
-        solution = again if again.cost <= 1.5 * solution.cost + 1.0 else solution
+    if problem.deal:  # judged without the deal: ligands of it that are out of reach would cost nothing
+        solution = lane.problems[0].solve(solution.values)
     lane.done += 1
     found.starts += 1
     if not np.isfinite(solution.cost):
@@ -170,8 +169,7 @@ def _start(lane: _Lane, found: Found, seed: int) -> None:
     start = (seed, lane.index, lane.done - 1)
     found.candidates.append(Candidate(lane.parameters, solution, mark, 1, start))
     if len(found.candidates) > 400:
-        found.candidates.sort(key=lambda item: item.solution.cost)
-        del found.candidates[200:]
+        _sorted(found, 200)
 
 
 def _settled(found: Found, lane: _Lane) -> bool:
@@ -182,8 +180,20 @@ def _settled(found: Found, lane: _Lane) -> bool:
     return best.times >= 6
 
 
+def preference(cost: float, units: int) -> tuple[float, int, float]:
+    """Sorts structures: the better fit first; of those that fit alike, the smaller cell.
+
+    Frameworks that can fold fit in many ways, and those with more free parameters fit a trace better for no reason.
+    """
+    return round(cost, 1), units, cost
+
+
+def _rank(item: Candidate) -> tuple[float, int, float]:
+    return preference(item.solution.cost, item.assignment.units)
+
+
 def _sorted(found: Found, keep: int) -> Found:
-    found.candidates.sort(key=lambda item: item.solution.cost)
+    found.candidates.sort(key=_rank)
     del found.candidates[keep:]
     return found
 
