@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from sozai.errors import UserError
-from sozai.evaluation.tables.augmentation import augmentation_study
+from sozai.evaluation.tables.augmentation import augmentation_study, generator_fit
 from sozai.evaluation.tables.learners import LEARNERS, learner
 from sozai.evaluation.tables.nested import Setting, judge, measure
 from sozai.evaluation.tables.prepare import prepare
-from sozai.evaluation.tables.recipes import Augmenter, Recipe
+from sozai.evaluation.tables.recipes import TAUGHT, Augmenter, Recipe, usual_ratios
 from sozai.evaluation.tables.splits import HOWS, conditions, folds, groups, parted, same_formula
 from sozai.evaluation.tables.verdict import Losses, Prior, decide, ten_more
 from sozai.materials.tables.read import guessed
@@ -177,19 +177,34 @@ def _folds(seed: int, means: dict[str, tuple[float, float]], noise: float = 0.2,
 
 def test_the_verdict_follows_the_folds():
     helped = _folds(0, {"forest": (0.4, 0.2), "ridge": (0.5, 0.6)})
-    verdict = decide(helped, ("forest", "ridge"), "X", {}, 50, "y")
-    assert verdict.use and verdict.learner == verdict.best_real == "forest" and verdict.recipe == "X"
-    assert verdict.sentence.startswith("Augmentation with X raises R2 for y") and verdict.best.expected > 0.05
+    recipe = Recipe("X", 2.0)
+    verdict = decide(helped, ("forest", "ridge"), recipe, {}, 50, "y")
+    assert verdict.use and verdict.learner == verdict.best_real == "forest" and verdict.recipe == str(recipe)
+    assert verdict.sentence.startswith(f"Augmentation with {recipe} raises R2 for y") and verdict.best.expected > 0.05
     weaker = _folds(0, {"forest": (0.9, 0.6), "ridge": (0.3, 0.4)})
     curve = {"ridge": ([20.0, 40.0], [0.5, 0.6])}
-    verdict = decide(weaker, ("forest", "ridge"), "X", curve, 40, "y")
+    verdict = decide(weaker, ("forest", "ridge"), recipe, curve, 40, "y")
     assert not verdict.use and verdict.learner == "ridge" and "ten more experiments" in verdict.sentence
-    assert "If it must be forest, X raises" in verdict.sentence
+    assert "If it must be forest, X (2 synthetic" in verdict.sentence
     assert verdict.ten_more == pytest.approx(0.1 / np.log(2) * np.log(1.25))
     assert ten_more([10.0], [0.2], 10) is None and ten_more([10.0, 20.0], [0.5, 0.4], 20) == 0.0
     failed = [{**fold, "augmented": {}} for fold in weaker]
-    verdict = decide(failed, ("forest", "ridge"), "", {}, 40, "y")
+    verdict = decide(failed, ("forest", "ridge"), None, {}, 40, "y")
     assert not verdict.use and verdict.best is None and not verdict.gains and "no generator" in verdict.sentence
+
+
+def test_of_one_learner_the_verdict_is_whether_synthetic_rows_help_it():
+    """Also where another learner is better than it is with them."""
+    folds = _folds(0, {"boosting": (0.8, 0.5), "ridge": (0.2, 0.3)})
+    verdict = decide(folds, ("boosting",), Recipe("X"), {}, 50, "y")
+    assert verdict.use and verdict.learner == "boosting" and verdict.best == verdict.gains[0]
+    assert "raises R2 of boosting for y" in verdict.sentence
+    verdict = decide(folds, ("ridge",), Recipe("X"), {"ridge": ([20.0, 40.0], [0.5, 0.6])}, 50, "y")
+    assert not verdict.use and verdict.sentence.startswith("Augmentation does not help ridge to predict y")
+    assert "ten more experiments" in verdict.sentence and "Train ridge on the real rows alone" in verdict.sentence
+    same = _folds(0, {"forest": (0.5, 0.515)})
+    verdict = decide(same, ("forest",), Recipe(TAUGHT), {}, 50, "y")
+    assert not verdict.use and "cannot tell" in verdict.sentence
 
 
 def test_no_row_is_judged_by_a_choice_it_took_part_in():
@@ -224,6 +239,20 @@ def test_a_gaussian_process_stays_near_what_was_measured():
         model = learner(name, guessed(frame), "y").fit(frame, frame["y"].to_numpy())
         guess = model.predict(frame * 100)
         assert np.ptp(guess) <= 1.2 * np.ptp(frame["y"]) + 1e-9
+
+
+def test_taught_rows_are_of_both_kinds_and_say_what_their_teachers_expect():
+    prepared = prepare(guessed(mixes()), "strength")
+    generator = generator_fit(TAUGHT, prepared, None)(prepared.table, 0)
+    assert usual_ratios(50)[0] == 10 and usual_ratios(200)[0] == 3 and usual_ratios(10**5) == (2.0, 1.0)
+    made = generator.sample(41, seed=1)
+    assert len(made) == 41 and made.equals(generator.sample(41, seed=1))
+    both = [each.sample(21, seed=1) for each in generator.features]
+    for place, alone in enumerate(both):
+        assert np.allclose(made["cement"].iloc[place::2], alone["cement"].iloc[: len(made.iloc[place::2])])
+    expected = learner("gaussian-process", prepared.table, "strength").fit(prepared.table.frame, prepared.values)
+    assert np.corrcoef(made["strength"], expected.predict(made))[0, 1] > 0.95
+    assert prepared.values.min() <= made["strength"].min() and made["strength"].max() <= prepared.values.max()
 
 
 def test_the_ensemble_is_the_mean_of_its_members_and_constant_columns_do_no_harm():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "sozai augment uhpc.csv --target CS --minutes 10 --out run/",
-    "sozai augment concrete.csv --target Strength --learner forest --generator smote --out run/concrete",
+    "sozai augment concrete.csv --target Strength --learner boosting --out run/concrete",
     "sozai augment alloys.csv --target 'PROPERTY: HV' --ignore 'PROPERTY: YS (MPa)' --out run/hardness",
 )
 AUGMENTED = "augmented.csv"
@@ -33,7 +33,10 @@ def augment(
     learner: Annotated[
         list[str] | None,
         typer.Option(
-            "--learner", "--learners", help="boosting, forest, gaussian-process, ridge, ensemble; may be repeated."
+            "--learner",
+            "--learners",
+            help="boosting, forest, gaussian-process, ridge, ensemble; may be repeated. Of one, the verdict is whether "
+            "synthetic rows help it; of several, what is best of all.",
         ),
     ] = None,
     generator: Annotated[
@@ -41,7 +44,7 @@ def augment(
         typer.Option(
             "--generator",
             "--generators",
-            help="smote, taught-mixture, or a name as of 'sozai generate --table'; may be repeated.",
+            help="taught, smote, or a name as of 'sozai generate --table'; may be repeated.",
         ),
     ] = None,
     write: Annotated[
@@ -150,7 +153,10 @@ def _render(result: dict[str, Any], out: Path, console: Console) -> None:
     table = Table(
         "learner", "real rows", "with synthetic", "gain to expect", "95% interval", box=None, header_style="bold"
     )
-    for gain in ([verdict["best"]] if verdict["best"] else []) + verdict["gains"]:
+    shown = verdict["gains"]
+    if verdict["best"] and verdict["best"] not in shown:
+        shown = [verdict["best"], *shown]
+    for gain in shown:
         table.add_row(
             gain["learner"], f"{gain['real']:.3f}", f"{gain['augmented']:.3f}", f"{gain['expected']:+.3f}",
             f"{gain['low']:+.3f} to {gain['high']:+.3f}",

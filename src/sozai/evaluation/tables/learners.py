@@ -34,6 +34,9 @@ MEMBERS = ("boosting", "forest", "gaussian-process")
 """Whose mean the ensemble is."""
 MANY_ROWS = 3000
 """From here on boosting works on histograms: as good on many rows and much faster."""
+TREES, TREES_FROM = (150, 300), 200
+"""Trees of boosting: the fewest up to so many rows, then more with more rows. On 50 or 200 real rows the most do no
+better than the fewest; of 1,000 rows the fewest are too few to follow them."""
 GP_ROWS = 150
 """Rows from which the length scales of a Gaussian process are learned."""
 GP_STEPS = 15
@@ -123,7 +126,7 @@ class Ridge(RidgeCV):
         return np.clip(super().predict(features), *self.range_)
 
 
-def learner(name: str, table: Table, target: str, seed: int = 0) -> Pipeline:
+def learner(name: str, table: Table, target: str, seed: int = 0, rows: int | None = None) -> Pipeline:
     """An untrained learner of a numeric target from the modelled columns of a table.
 
     Args:
@@ -131,6 +134,7 @@ def learner(name: str, table: Table, target: str, seed: int = 0) -> Pipeline:
         table: tells the kinds of the columns and about how many rows there will be; its values are not looked at.
         target: the column to predict.
         seed: same seed, same learner.
+        rows: that it will learn from; by default those of the table.
 
     Returns:
         An estimator with ``fit(frame, values)`` and ``predict(frame)``; frames hold at least the feature columns.
@@ -144,8 +148,8 @@ def learner(name: str, table: Table, target: str, seed: int = 0) -> Pipeline:
         raise UserError("there is no column to predict the target from", table.source)
     if name == "boosting":
         model: Any = (
-            GradientBoostingRegressor(n_estimators=150, learning_rate=0.08, max_depth=3, subsample=0.7,
-                                      min_samples_leaf=2, random_state=seed)
+            GradientBoostingRegressor(n_estimators=_trees(rows or len(table)), learning_rate=0.08, max_depth=3,
+                                      subsample=0.7, min_samples_leaf=2, random_state=seed)
             if len(table) < MANY_ROWS
             else HistGradientBoostingRegressor(max_iter=300, learning_rate=0.08, random_state=seed)
         )  # fmt: skip
@@ -156,11 +160,16 @@ def learner(name: str, table: Table, target: str, seed: int = 0) -> Pipeline:
     if name == "gaussian-process":
         return make_pipeline(_prepared(numbers, words, scaled=True), GaussianProcess(seed))
     if name == "ensemble":
-        return make_pipeline(VotingRegressor([(each, learner(each, table, target, seed)) for each in MEMBERS]))
+        members = [(each, learner(each, table, target, seed, rows)) for each in MEMBERS]
+        return make_pipeline(VotingRegressor(members))
     if name == "ridge":
         model = Ridge(np.logspace(-3, 4, 22))
         return make_pipeline(_prepared(numbers, words, scaled=True), model)
     raise UserError(f"there is no learner '{name}'", "learners", f"use some of {', '.join(LEARNERS)}")
+
+
+def _trees(rows: int) -> int:
+    return round(min(max(TREES[0] * (rows / TREES_FROM) ** 0.75, TREES[0]), TREES[1]))
 
 
 def _prepared(numbers: list[str], words: list[str], scaled: bool) -> ColumnTransformer:

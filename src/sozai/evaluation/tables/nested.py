@@ -40,7 +40,7 @@ class Setting:
     learners: Sequence[str]
     fits: Mapping[str, Fit]
     obeys: Callable[[pd.DataFrame], np.ndarray] | None = None
-    ratios: Sequence[float] = RATIOS
+    ratios: Sequence[float] = RATIOS[::-1]
     keeps: Sequence[str] = KEEPS
 
     def augmenter(self, prepared: Prepared, places: np.ndarray, seed: int) -> Augmenter:

@@ -23,7 +23,17 @@ Fit = Callable[[Table, int], TableGenerator]
 """From training rows and a seed to a generator that was fitted on them."""
 Keep = Literal["all", "confident", "near"]
 KEEPS: tuple[Keep, ...] = ("all", "confident", "near")
-RATIOS = (2.0, 4.0)
+TAUGHT = "taught"
+"""Features of a mixture of normals and of interpolation between neighbours, half of each, labelled by the mean of three
+learners (see ``relabelled``)."""
+RATIOS, ROWS = (2.0, 10.0), 600
+"""Synthetic rows for each real one: at least and at most, and how many rows to come to in between."""
+
+
+def usual_ratios(rows: int) -> tuple[float, float]:
+    """Synthetic rows for each of so many real ones: what serves most tables, and half of it."""
+    ratio = float(round(min(max(ROWS / rows, RATIOS[0]), RATIOS[1])))
+    return ratio, ratio / 2
 
 
 @dataclass(frozen=True, order=True)
@@ -38,7 +48,7 @@ class Recipe:
     """
 
     generator: str
-    ratio: float = RATIOS[0]
+    ratio: float = RATIOS[1]
     keep: Keep = "all"
 
     def __str__(self) -> str:
@@ -70,7 +80,7 @@ class Augmenter:
         fits: by name of the generator.
         obeys: which rows break no hard rule, (rows,); others are thrown away.
         seed: same seed, same rows.
-        ratios: the largest decides how many rows are drawn.
+        most: the largest ratio that will be asked for.
     """
 
     def __init__(
@@ -80,7 +90,7 @@ class Augmenter:
         fits: Mapping[str, Fit],
         obeys: Callable[[pd.DataFrame], np.ndarray] | None = None,
         seed: int = 0,
-        most: float = max(RATIOS),
+        most: float = RATIOS[1],
     ):
         self.train, self.target, self.fits, self.obeys, self.seed, self.most = train, target, fits, obeys, seed, most
         self.failed: dict[str, str] = {}
@@ -170,4 +180,4 @@ def learned(name: str, train: Table, target: str, extra: pd.DataFrame | None, se
     frame = train.frame[train.modelled]
     if extra is not None:
         frame = pd.concat([frame, extra[train.modelled]], ignore_index=True)
-    return learner(name, train, target, seed).fit(frame, frame[target].to_numpy(float))
+    return learner(name, train, target, seed, len(frame)).fit(frame, frame[target].to_numpy(float))

@@ -1,4 +1,8 @@
-"""Rows of a generator with the labels of a learner: what a good model of the real rows expects of new features."""
+"""Rows of generators with the labels of learners: what good models of the real rows expect of new features.
+
+A learner that is trained on them comes to predict much as the mean of its teachers does (C. Bucila et al., Model
+compression, KDD 2006; L. Breiman, N. Shang, Born again trees, 1996): it gains where they are better than it is alone.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +19,22 @@ from sozai.generators.tables.base import TableGenerator
 from sozai.knowledge.tables.ruleset import TableRules
 from sozai.materials.tables.table import Table
 
+TIMES = {"boosting": 4}
+"""A teacher whose predictions differ from seed to seed is the mean of several."""
+
 
 class Relabelled(TableGenerator):
-    """Features of another generator, and the mean prediction of learners of the training rows as labels.
+    """Features of other generators, in turn, and the mean prediction of learners of the training rows as labels.
 
     Args:
-        features: any generator of table rows; its own labels are thrown away.
+        features: any generators of table rows; their own labels are thrown away.
         teachers: learners, see ``learners``; several are averaged.
     """
 
     name: ClassVar[str] = "relabelled"
 
-    def __init__(self, features: TableGenerator, teachers: Sequence[str] = ("gaussian-process",)):
-        self.features, self.teachers = features, tuple(teachers)
+    def __init__(self, features: Sequence[TableGenerator], teachers: Sequence[str] = ("gaussian-process",)):
+        self.features, self.teachers = tuple(features), tuple(teachers)
 
     def fit(  # type: ignore[override]
         self,
@@ -43,11 +50,15 @@ class Relabelled(TableGenerator):
         if target is None or not data.column(target).numeric:
             raise UserError("rows can be labelled only with a target that is a number", "target")
         self.target = target
-        self.features.fit(data, on_progress, rules=rules, target=target, seed=seed, max_time=max_time)
+        for generator in self.features:
+            generator.fit(data, on_progress, rules=rules, target=target, seed=seed, max_time=max_time)
         frame = data.frame[data.modelled]
         known = frame[frame[target].notna()]
         values = known[target].to_numpy(float)
-        self.models = [learner(name, data, target, seed).fit(known, values) for name in self.teachers]
+        self.models = [
+            [learner(name, data, target, seed + again).fit(known, values) for again in range(TIMES.get(name, 1))]
+            for name in self.teachers
+        ]
         self.range = float(values.min()), float(values.max())
         return self
 
@@ -60,6 +71,11 @@ class Relabelled(TableGenerator):
         **options: Any,
     ) -> pd.DataFrame:
         """See ``TableGenerator``; labels stay within the range of the training rows."""
-        made = self.features.sample(count, given, seed=seed, on_progress=on_progress, **options)
-        guess = np.mean([model.predict(made) for model in self.models], axis=0)
+        each = -(-count // len(self.features))
+        parts = [
+            generator.sample(each, given, seed=seed, on_progress=on_progress, **options) for generator in self.features
+        ]
+        # One of each in turn, so that the first rows are of all alike.
+        made = pd.concat(parts).sort_index(kind="stable").reset_index(drop=True).iloc[:count]
+        guess = np.mean([np.mean([model.predict(made) for model in same], axis=0) for same in self.models], axis=0)
         return made.assign(**{self.target: np.clip(guess, *self.range)})

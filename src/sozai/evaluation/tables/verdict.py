@@ -1,7 +1,8 @@
 """From the folds of a study to one sentence: do synthetic rows help here, and what would.
 
-The question is "what should be trained to predict the target best?": the best learner, with or without synthetic rows,
-against the best on real rows alone. Both are chosen for a fold's test rows from predictions of all other rows (I.
+There are two questions. Of one learner, "should it be trained with synthetic rows?": with them against without. Of
+several, "what should be trained to predict the target best?": the best learner, with or without synthetic rows, against
+the best on real rows alone. Both are chosen for a fold's test rows from predictions of all other rows (I.
 Tsamardinos et al., Machine Learning 107, 1895, 2018), so that no row is judged by a choice that it took part in.
 
 On fifty rows a measured gain is mostly noise, and larger than the truth where it is the best of several. It is
@@ -20,9 +21,12 @@ from typing import Any
 
 import numpy as np
 
+from sozai.evaluation.tables.recipes import TAUGHT, Recipe
+
 LEVEL = 0.95
-SURE = 0.8
-"""Probability of a gain from which the verdict is to use the rows; chosen on the tables of ``PRIORS``."""
+SURE, SURE_OF_ONE = 0.8, 0.6
+"""Probability of a gain from which the verdict is to use the rows: in the best of all, where doing without costs
+nothing, and in the one learner that is named. Chosen on the tables of ``PRIORS``."""
 HEAD_START = 0.05
 """Share by which synthetic rows must lower the squared error of the best on real rows alone to be chosen; as ``SURE``
 chosen on the tables of ``PRIORS``."""
@@ -59,7 +63,7 @@ class Prior:
         return usual + weight * (measured - usual), math.sqrt(self.spread**2 * (1 - weight))
 
 
-PRIORS = {
+USUAL = {
     BEST: Prior(mean=-0.00796, slope=-0.00219, spread=0.156, factor=1.88, floor=0.0182),
     "ensemble": Prior(mean=0.0101, slope=-0.0113, spread=0.0397, factor=1.33, floor=0.0141),
     "forest": Prior(mean=0.0298, slope=-0.00724, spread=0.0667, factor=1.55, floor=0.0166),
@@ -67,8 +71,19 @@ PRIORS = {
     "gaussian-process": Prior(mean=-0.11, slope=-0.0231, spread=0.165, factor=1.19, floor=0.0415),
     "ridge": Prior(mean=-0.0159, slope=-0.000285, spread=0.137, factor=1.0, floor=0.086),
 }
-"""By ``benchmarks/tables_augment.py --prior`` on tables other than those that it judges; the ensemble's, where a
-learner is not in it."""
+"""Of interpolated rows (``smote``, two for each real one); for other generators but those of ``PRIORS`` a guess."""
+PRIORS = {
+    TAUGHT: {
+        BEST: Prior(mean=-0.0196, slope=0.00352, spread=0.115, factor=1.05, floor=0.107),
+        "ensemble": Prior(mean=0.00336, slope=-0.00304, spread=0.0305, factor=1.47, floor=0.0206),
+        "forest": Prior(mean=-0.0167, slope=-0.00565, spread=0.063, factor=1.04, floor=0.0826),
+        "boosting": Prior(mean=0.0825, slope=-0.00343, spread=0.0706, factor=0.881, floor=0.108),
+        "gaussian-process": Prior(mean=0.0209, slope=0.00924, spread=0.104, factor=1.23, floor=0.0187),
+        "ridge": Prior(mean=0.0123, slope=-0.0131, spread=0.0918, factor=1.96, floor=0.0195),
+    }
+}
+"""By generator and learner, by ``benchmarks/tables_augment.py --prior`` on tables other than those that it judges; the
+ensemble's, where a learner is not in it."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +119,7 @@ class Gain:
     @property
     def use(self) -> bool:
         """Whether to add the synthetic rows when training this learner."""
-        return self.probability >= SURE
+        return self.probability >= (SURE if self.learner == BEST else SURE_OF_ONE)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -116,13 +131,13 @@ class Augmentation:
     """The verdict of a study.
 
     Args:
-        use: whether the best there is uses synthetic rows.
+        use: whether to train with synthetic rows.
         sentence: for a person.
-        best: the best of all against the best on real rows alone (where that is the same, there is nothing to expect);
-            ``None`` where no generator could learn the rows.
+        best: of several learners the best of all against the best on real rows alone (where that is the same, there is
+            nothing to expect), of one learner its gain; ``None`` where no generator could learn the rows.
         gains: by learner, best with synthetic rows first.
         recipe: how to make the rows, where ``use``.
-        learner: that is best for the table, with synthetic rows if ``use``.
+        learner: to train, with synthetic rows if ``use``.
         best_real: the learner that does best on real rows alone.
         best_real_r2: its R2.
         ten_more: gain in R2 to be expected of ten more experiments for it; ``None`` if not known.
@@ -150,10 +165,11 @@ class Losses:
     Args:
         folds: of one study; candidates that are not judged in all of them are left out.
         learners: to look at.
+        generator: of the synthetic rows; tells what gains are usual.
     """
 
-    def __init__(self, folds: Sequence[Mapping[str, Any]], learners: Sequence[str]):
-        self.folds = folds
+    def __init__(self, folds: Sequence[Mapping[str, Any]], learners: Sequence[str], generator: str = TAUGHT):
+        self.folds, self.priors = folds, PRIORS.get(generator, USUAL)
         self.whole = all(name in fold["augmented"] for fold in folds for name in learners)
         sides = (0, 1) if self.whole else (0,)
         self.picks: list[Pick] = [(name, side) for side in sides for name in learners]
@@ -196,7 +212,7 @@ class Losses:
         # Beyond these a share tells of a learner that failed.
         share, error = max(-1.0, min(share, 1.0)), min(error, 1.0)
         truth = sum(fold["truth"] for fold in self.folds)
-        mean, spread = PRIORS.get(name, PRIORS["ensemble"]).posterior(rows, share, error)
+        mean, spread = self.priors.get(name, self.priors["ensemble"]).posterior(rows, share, error)
         unit, known = left / truth, NormalDist(mean, spread)
         half = NormalDist().inv_cdf(0.5 + LEVEL / 2) * spread
         return Gain(
@@ -210,13 +226,15 @@ def r2(folds: Sequence[Mapping[str, Any]], side: str, learner: str) -> float:
     return 1 - sum(fold[side][learner] for fold in folds) / sum(fold["truth"] for fold in folds)
 
 
-def gains_of(folds: Sequence[Mapping[str, Any]], learners: Sequence[str], rows: int) -> list[Gain]:
+def gains_of(
+    folds: Sequence[Mapping[str, Any]], learners: Sequence[str], rows: int, generator: str = TAUGHT
+) -> list[Gain]:
     """Of each learner that has been judged with and without synthetic rows in all of the folds (see ``nested``), best
     with synthetic rows first; ``rows`` of the table."""
     found: list[Gain] = []
     for name in learners:
         if len(folds) > 1 and all(name in fold["augmented"] for fold in folds):
-            found.append(Losses(folds, [name]).compared(name, rows, [(name, 0)], [(name, 1)]))
+            found.append(Losses(folds, [name], generator).compared(name, rows, [(name, 0)], [(name, 1)]))
     return sorted(found, key=lambda gain: -gain.augmented)
 
 
@@ -242,57 +260,81 @@ def ten_more(sizes: Sequence[float], scores: Sequence[float], rows: int, more: i
 def decide(
     folds: Sequence[Mapping[str, Any]],
     learners: Sequence[str],
-    recipe: str,
+    recipe: Recipe | None,
     curve: Mapping[str, tuple[Sequence[float], Sequence[float]]],
     rows: int,
     target: str,
 ) -> Augmentation:
-    """The verdict.
+    """The verdict: of a learner if only one is named, otherwise on the best of all.
 
     Args:
         folds: as ``nested.judge`` returns them.
         learners: that were compared.
-        recipe: description of how the synthetic rows were made.
+        recipe: how the synthetic rows were made; ``None`` where no generator could learn the rows.
         curve: learning curves on real rows: sizes and R2 by learner.
         rows: of the table.
         target: its name.
     """
-    losses = Losses(folds, learners)
+    generator = recipe.generator if recipe else ""
+    losses = Losses(folds, learners, generator)
     best_real = losses.best(losses.real())[0]
     alone = r2(folds, "real", best_real)
+    gains = tuple(gains_of(folds, learners, rows, generator))
+    more = ten_more(*curve.get(best_real, ((), ())), rows)
+    real = Augmentation(False, "", None, gains, "", best_real, best_real, alone, more)
+    if not (losses.whole and gains):
+        said = f"Augmentation does not help to predict {target} here (no generator could learn these rows)"
+        return replace(real, sentence=said + _instead(real))
+    if len(learners) == 1:
+        return _of_one(real, gains[0], str(recipe), rows, target)
     learner, side = losses.best(losses.picks)
-    best = losses.compared(BEST, rows, losses.real(), losses.picks) if losses.whole and len(folds) > 1 else None
-    gains = gains_of(folds, learners, rows)
-    sizes, scores = curve.get(best_real, ((), ()))
-    more = ten_more(sizes, scores, rows)
-    if best and side and best.use:
-        sentence = (
+    best = losses.compared(BEST, rows, losses.real(), losses.picks)
+    if side and best.use:
+        said = (
             f"Augmentation with {recipe} raises R2 for {target} from {alone:.2f} ({best_real}, the best on the real "
             f"rows alone) to {r2(folds, 'augmented', learner):.2f} ({learner}); {_gain(best)}."
         )
-        return Augmentation(True, sentence, best, tuple(gains), recipe, learner, best_real, alone, more)
-    if best is None:
-        parts = [f"Augmentation does not help to predict {target} here (no generator could learn these rows)"]
-    elif side:
-        parts = [f"Augmentation was not shown to help to predict {target} here ({learner}: {_gain(best)})"]
+        return replace(real, use=True, sentence=said, best=best, recipe=str(recipe), learner=learner)
+    if side:
+        said = f"Augmentation was not shown to help to predict {target} here ({learner}: {_gain(best)})"
     else:
         # The best of all is the best on real rows alone: the same learner gains nothing over itself.
         best = replace(best, expected=0.0, low=0.0, high=0.0, probability=0.0)
         nearest = losses.best([pick for pick in losses.picks if pick[1]])[0]
-        parts = [
+        said = (
             f"Augmentation does not help to predict {target} here (the best with synthetic rows, {nearest}, has R2 "
             f"{r2(folds, 'augmented', nearest):.2f})"
-        ]
-    if more:
-        parts.append(f"; ten more experiments would, by about {more:+.3f} R2")
-    parts.append(f". Train {best_real} on the real rows alone: R2 {alone:.2f}.")
+        )
+    said += _instead(real)
     helped = next((gain for gain in gains if gain.use and gain.learner != best_real), None)
     if helped:
-        parts.append(
+        said += (
             f" If it must be {helped.learner}, {recipe} raises its R2 from {helped.real:.2f} to {helped.augmented:.2f} "
             f"({_gain(helped)})."
         )
-    return Augmentation(False, "".join(parts), best, tuple(gains), "", best_real, best_real, alone, more)
+    return replace(real, sentence=said, best=best)
+
+
+def _of_one(real: Augmentation, gain: Gain, recipe: str, rows: int, target: str) -> Augmentation:
+    """The verdict on the one learner that a person insists on."""
+    if gain.use:
+        said = (
+            f"Augmentation with {recipe} raises R2 of {gain.learner} for {target} from {gain.real:.2f} to "
+            f"{gain.augmented:.2f}; {_gain(gain)}."
+        )
+        return replace(real, use=True, sentence=said, best=gain, recipe=recipe)
+    if gain.probability > 0.5:
+        said = f"Augmentation was not shown to help {gain.learner} to predict {target}: {rows} rows cannot tell"
+    else:
+        said = f"Augmentation does not help {gain.learner} to predict {target}"
+    said += f" ({recipe}: {_gain(gain)})" + _instead(real)
+    return replace(real, sentence=said, best=gain)
+
+
+def _instead(real: Augmentation) -> str:
+    """What to do without synthetic rows."""
+    more = f"; ten more experiments would, by about {real.ten_more:+.3f} R2" if real.ten_more else ""
+    return f"{more}. Train {real.best_real} on the real rows alone: R2 {real.best_real_r2:.2f}."
 
 
 def _gain(gain: Gain) -> str:
