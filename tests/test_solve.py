@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from sozai.assistant.equations import prove
 from sozai.assistant.equations.classify import classify
 from sozai.assistant.equations.closed_form import check_closed_form
-from sozai.assistant.equations.expression import Scope, read_expression
+from sozai.assistant.equations.expression import read_expression
 from sozai.assistant.equations.latex import plain_mathematics
 from sozai.assistant.equations.parse import problem_text, read_problem, read_problem_file
 from sozai.assistant.equations.results import as_result, write_run
+from sozai.assistant.equations.scope import Scope
 from sozai.assistant.equations.solve import solve
 from sozai.assistant.equations.system import Clock, first_order
 from sozai.assistant.equations.taylor import taylor

@@ -9,8 +9,9 @@ from typing import Any
 import sympy
 
 from sozai.assistant.equations.draft import Draft, Said
-from sozai.assistant.equations.expression import Point, Scope, read_equation, read_expression
+from sozai.assistant.equations.expression import read_equation, read_expression
 from sozai.assistant.equations.problem import Condition
+from sozai.assistant.equations.scope import Point, Scope
 from sozai.assistant.equations.units import quantity
 from sozai.errors import UserError
 
@@ -50,7 +51,7 @@ class Reader:
             text = said.text
         one, two = read_equation(text, self.scope)
         expression = sympy.sympify(one - two)
-        place = {name: read_expression(value, self.scope) for name, value in said.at.items()}
+        place = {name: self._where(value) for name, value in said.at.items()}
         puts: dict[Any, Any] = {}
         for atom in expression.atoms(sympy.Derivative):
             orders = tuple(str(v) for v, count in atom.variable_count for _ in range(count))
@@ -65,6 +66,11 @@ class Reader:
             if f.func.__name__ in self.scope.unknowns
         }
         return expression.xreplace(puts)
+
+    def _where(self, text: str) -> sympy.Expr:
+        """A place; with a unit it becomes the SI number."""
+        found = quantity(text) if re.search(r"\d\s+[A-Za-zµμ]", text) else None
+        return sympy.Float(found[0]) if found and found[1] else read_expression(text, self.scope)
 
     def _number(self, value: sympy.Expr, text: str) -> float:
         """A place as a number, with the numbers that were given put in."""
@@ -89,7 +95,7 @@ class Reader:
             for expression, text, _ in self.stated
             for point in self._points(expression).values()
             if coordinate in point.place
-        }
+        } | {self._number(self._where(said.at[coordinate]), said.source) for said in self.bare if coordinate in said.at}
 
     def conditions(self, domain: Mapping[str, tuple[float, float]], ordinary: bool) -> list[Condition]:
         """All that was said, as conditions; ``boundary`` is written out in faces.
@@ -99,6 +105,8 @@ class Reader:
         """
         made: list[Condition] = []
         for expression, text, said in self.stated:
+            if said and "other" in said.faces:
+                continue  # until it is known which are left
             points = self._points(expression)
             if not points:
                 raise UserError(
@@ -108,8 +116,23 @@ class Reader:
             for face in faces or [self._place(points, text, domain, ordinary)]:
                 made += self._condition(expression, points, face, text, ordinary)
         for said in self.bare:
+            if "other" in said.faces:
+                continue
             for face in (f for name in said.faces for f in self._faces(name, domain)):
                 made += self._bare(said, face)
+            for axis, value in said.at.items():  # no flux at x = 2 mm
+                point = {sympy.Dummy("at"): Point(next(iter(self.scope.unknowns)), (), {axis: self._where(value)})}
+                made += self._bare(said, self._place(point, said.source, domain, ordinary))
+        taken = {condition.where for condition in made}
+        rest = [face for face in self._faces("boundary", domain) if face not in taken]
+        for expression, text, said in self.stated:
+            if said and "other" in said.faces:
+                for face in rest:
+                    made += self._condition(expression, self._points(expression), face, text, ordinary)
+        for said in self.bare:
+            if "other" in said.faces:
+                for face in rest:
+                    made += self._bare(said, face)
         return made
 
     def _axes(self) -> list[str]:

@@ -5,79 +5,15 @@ Only the functions named here exist, a power of two numbers has a limit, and nes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-
 import sympy
 
-from sozai.assistant.equations.tokens import Token, tokenise
+from sozai.assistant.equations.cursor import Cursor
+from sozai.assistant.equations.scope import CONSTANTS, DERIVATIVES, FUNCTIONS, OPERATORS, PIECES, Scope
+from sozai.assistant.equations.tokens import Token
 from sozai.errors import UserError
 
-NOISE = sympy.Function("noise")
-"""``noise(a)`` in initial data: a random number between -a and a at each point."""
 _DEEPEST = 60
 _LARGEST_POWER = 200
-
-
-def _log10(value: sympy.Expr) -> sympy.Expr:
-    return sympy.log(value) / sympy.log(10)
-
-
-FUNCTIONS: dict[str, Callable[..., sympy.Expr]] = {
-    "sin": sympy.sin, "cos": sympy.cos, "tan": sympy.tan, "cot": sympy.cot, "sec": sympy.sec, "csc": sympy.csc,
-    "asin": sympy.asin, "acos": sympy.acos, "atan": sympy.atan, "arcsin": sympy.asin, "arccos": sympy.acos,
-    "arctan": sympy.atan, "sinh": sympy.sinh, "cosh": sympy.cosh, "tanh": sympy.tanh, "sech": sympy.sech,
-    "asinh": sympy.asinh, "acosh": sympy.acosh, "atanh": sympy.atanh, "exp": sympy.exp, "log": sympy.log,
-    "ln": sympy.log, "log10": _log10, "sqrt": sympy.sqrt, "cbrt": sympy.cbrt, "abs": sympy.Abs, "Abs": sympy.Abs,
-    "sign": sympy.sign, "heaviside": sympy.Heaviside, "Heaviside": sympy.Heaviside, "step": sympy.Heaviside,
-    "erf": sympy.erf, "erfc": sympy.erfc, "atan2": sympy.atan2, "min": sympy.Min, "max": sympy.Max, "noise": NOISE,
-}  # fmt: skip
-_CONSTANTS = {"pi": sympy.pi, "e": sympy.E}
-_OPERATORS = {"laplacian", "Laplacian", "laplace", "lap", "grad", "gradient", "div", "divergence"}
-_DERIVATIVES = {"diff", "Derivative"}
-_PIECES = {"if", "piecewise", "where"}
-
-
-@dataclass(frozen=True)
-class Point:
-    """An unknown, or a derivative of it, at a place: ``u_x(1, t)`` is ``Point("u", ("x",), {"x": 1})``."""
-
-    unknown: str
-    orders: tuple[str, ...]
-    place: Mapping[str, sympy.Expr]
-
-
-@dataclass
-class Scope:
-    """What the names of a formula mean.
-
-    Attributes:
-        unknowns: coordinates by unknown, in order (space, then time).
-        prime: coordinate of ``u'``.
-        space: coordinates of grad, div and the Laplacian.
-        parameters: names that are numbers for sure.
-        points: filled while reading: what stands for an unknown at a place.
-    """
-
-    unknowns: Mapping[str, tuple[str, ...]]
-    prime: str = "t"
-    space: tuple[str, ...] = ()
-    parameters: frozenset[str] = frozenset()
-    points: dict[sympy.Symbol, Point] = field(default_factory=dict)
-
-    def function(self, name: str) -> sympy.Expr:
-        """The unknown at its coordinates."""
-        return sympy.Function(name)(*(sympy.Symbol(c) for c in self.unknowns[name]))
-
-    def point(self, name: str, orders: tuple[str, ...], place: Mapping[str, sympy.Expr]) -> sympy.Symbol:
-        """A symbol for the unknown at a place."""
-        made = Point(name, tuple(sorted(orders)), dict(place))
-        for symbol, known in self.points.items():
-            if known == made:
-                return symbol
-        symbol = sympy.Dummy(f"{name}_at")
-        self.points[symbol] = made
-        return symbol
 
 
 def read_expression(text: str, scope: Scope) -> sympy.Expr:
@@ -133,36 +69,8 @@ def _scalar(value: sympy.Expr, text: str) -> sympy.Expr:
     return value
 
 
-class _Parser:
+class _Parser(Cursor):
     """Recursive descent: sum, product, sign, power, postfix, atom."""
-
-    def __init__(self, text: str, scope: Scope):
-        self.text, self.scope = text.strip(), scope
-        self.tokens = tokenise(text, tuple(scope.unknowns))
-        self.at, self.depth = 0, 0
-
-    @property
-    def now(self) -> Token:
-        return self.tokens[self.at]
-
-    @property
-    def after(self) -> Token:
-        return self.tokens[min(self.at + 1, len(self.tokens) - 1)]
-
-    def skip(self, count: int) -> None:
-        self.at += count
-
-    def fail(self, what: str) -> UserError:
-        return UserError(what, f"'{self.text[:120]}'", "write it as in du/dt = -k*u")
-
-    def expect(self, kind: str) -> None:
-        if self.now.kind != kind:
-            raise self.fail(f"'{self.now.text or 'the end'}' was not expected here")
-
-    def take(self, sign: str) -> None:
-        if self.now.kind != "op" or self.now.text != sign:
-            raise self.fail(f"'{sign}' is missing before {repr(self.now.text) if self.now.text else 'the end'}")
-        self.at += 1
 
     def sum(self) -> sympy.Expr:
         self.depth += 1
@@ -266,26 +174,40 @@ class _Parser:
         if name in self.scope.unknowns:
             return self._unknown(name, (self.scope.prime,) * primes)
         opens = self.now.kind == "op" and self.now.text == "("
-        if name in _OPERATORS:
+        if name in OPERATORS:
             return self._operator(name)
-        if name in _DERIVATIVES and opens:
+        if name in DERIVATIVES and opens:
             self.skip(1)
             value = self.sum()
             self.take(",")
             return self._diff(value)
-        if name in _PIECES and opens:
+        if name in PIECES and opens:
             return self._pieces()
         if name in FUNCTIONS and name not in self.scope.parameters:
             return self._function(name)
         if name == "d" and opens and "d" not in self.scope.parameters:
             return self._outer_derivative()
-        if name in _CONSTANTS and name not in self.scope.parameters:
-            return _CONSTANTS[name]
+        if name in CONSTANTS and name not in self.scope.parameters:
+            return CONSTANTS[name]
         if name.startswith("_"):
             raise self.fail(f"'{name}' is no name of mathematics")
         if opens and len(name) > 1 and name not in self.scope.parameters:
             raise self.fail(f"there is no function '{name}'")
+        product = self._letters(name)
+        if product is not None:
+            return product
         return sympy.Symbol(name)
+
+    def _letters(self, name: str) -> sympy.Expr | None:
+        """``xy`` where x and y are unknowns: a product, as it is typeset."""
+        known = {*self.scope.unknowns, *self.scope.parameters}
+        if not (
+            1 < len(name) < 4 and name not in known and set(name) <= known and set(name) & set(self.scope.unknowns)
+        ):
+            return None
+        return sympy.Mul(
+            *(self.scope.function(one) if one in self.scope.unknowns else sympy.Symbol(one) for one in name)
+        )
 
     def _function(self, name: str) -> sympy.Expr:
         power = None
@@ -337,7 +259,7 @@ class _Parser:
 
     def _operator(self, name: str) -> sympy.Expr:
         value = self.power()
-        while name not in ("grad", "gradient") and self._starts_factor() and self.now.text not in _OPERATORS:
+        while name not in ("grad", "gradient") and self._starts_factor() and self.now.text not in OPERATORS:
             value = value * self.power()
         axes = [sympy.Symbol(c) for c in self.scope.space]
         if not axes:

@@ -62,7 +62,7 @@ def _stokes(dimension: int) -> tuple[str, ...]:
 KNOWN = (
     Known(
         "heat",
-        r"(?:\w+\s+)?heat(?:\s+conduction|\s+transport|\s+diffusion)?\s+equation|heat\s+conduction|"
+        r"(?:(?!on\b|in\b|solve\b|the\b)[a-z]{2,}\s+)?heat(?:\s+conduction|\s+transport|\s+diffusion)?\s+equation|heat\s+conduction|"
         r"heat\s+flow",
         _one("u"),
         _one("u_t = D*laplacian(u)"),
@@ -72,8 +72,8 @@ KNOWN = (
     ),
     Known(
         "fick",
-        r"ficks?\s+(?:second\s+)?law(?:\s+of\s+diffusion)?|ficks?\s+(?:second\s+)?(?:diffusion\s+)?equation|"
-        r"diffusion\s+equation|diffusion(?=\s+(?:in|on|of|through|along|into))",
+        r"(?:de)?carburi[sz](?:ation|ing)|nitrid(?:ing|ation)|interdiffusion|ficks?\s+(?:second\s+)?law(?:\s+of\s+diffusion)?|ficks?\s+(?:second\s+)?(?:diffusion\s+)?equation|"
+        r"diffusion\s+equation|diffusion(?=\s+(?:in|on|of|through|across|along|into))",
         _one("c"),
         _one("c_t = D*laplacian(c)"),
         ("u", "C", "n"),
@@ -152,7 +152,7 @@ KNOWN = (
     ),
     Known(
         "wave",
-        r"wave\s+equation|vibrating\s+string",
+        r"wave\s+equation|vibrating(?=\s+string)",
         _one("u"),
         _one("u_tt = c^2*laplacian(u)"),
         ("w", "y"),
@@ -187,6 +187,16 @@ KNOWN = (
         True,
     ),
     # Ordinary equations with a name.
+    Known(
+        "beam",
+        r"(?:euler[\s-]+bernoulli\s+)?beam\s+(?:equation|bending)|euler[\s-]+bernoulli(?=\s+beam)|"
+        r"(?:bending|deflection)\s+of(?=\s+an?\s+(?:\w+[\s-]){0,2}(?:beam|cantilever))|(?:cantilever|simply[\s-]supported)(?=\s+beam)",
+        _one("w"),
+        _one("diff(EI*diff(w, x, 2), x, 2) = q"),
+        ("y", "v", "u"),
+        {"EI": r"(?:bending|flexural)\s+(?:stiffness|rigidity)", "q": r"(?:uniform\s+|distributed\s+)*load"},
+        partial=False,
+    ),
     Known(
         "decay",
         r"(?:radioactive|exponential|first[\s-]order)\s+decay",

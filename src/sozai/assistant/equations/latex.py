@@ -86,6 +86,18 @@ def plain_mathematics(text: str) -> str:
         UserError: braces that do not match, or a command that is not known.
     """
     text = re.sub(r"(?<!\\)%.*", "", text)
+    text = re.sub(  # u|_{x=L} = 0
+        r"\\(?:[bB]igg?[rl]?|right|left\.?)?\s*\|\s*_\{((?:[^{}]|\{[^{}]*\})*)\}\s*=\s*([^,;\n\\]+)"
+        r"|\|\s*_\{((?:[^{}]|\{[^{}]*\})*)\}\s*=\s*([^,;\n\\]+)",
+        lambda m: f" = {(m[2] or m[4]).strip()} \\text{{ at }} {m[1] or m[3]}",
+        text,
+    )
+    text = re.sub(
+        r"(?:at|on)\s*\}?\s*\\partial\s*\\Omega\b",
+        lambda m: m[0][:2] + ("}" if "}" in m[0] else "") + r" \text{the boundary}",
+        text,
+    )
+    text = re.sub(r"\\text\{\s*(?:in|on)\s*\}\s*\\Omega\b", " ", text)
     text = re.sub(r"\\(?:begin|end)\s*\{[a-z*]+\}(?:\{[a-z]*\})?|\\label\{[^}]*\}|\\tag\{[^}]*\}|&", " ", text)
     text = re.sub(r"\${1,2}|\\\[|\\\]|\\\(|\\\)", " ", text)
     text = re.sub(r"\\nabla\s*\\cdot(?![A-Za-z])", " div ", text)

@@ -13,10 +13,13 @@ import sympy
 from sozai.assistant.equations.boundary import Reader
 from sozai.assistant.equations.clauses import read_clauses
 from sozai.assistant.equations.draft import Draft
-from sozai.assistant.equations.expression import FUNCTIONS, Scope, read_equation, read_expression
+from sozai.assistant.equations.expression import read_equation
+from sozai.assistant.equations.named import dimension_of, template
 from sozai.assistant.equations.problem import Condition, Problem
-from sozai.assistant.equations.tokens import derived, normalise, same_name, tokenise
-from sozai.assistant.equations.units import check_dimensions, quantity, unit_text
+from sozai.assistant.equations.scope import FUNCTIONS, Scope
+from sozai.assistant.equations.tokens import COORDINATES, derived, normalise, same_name, tokenise
+from sozai.assistant.equations.units import quantity, unit_text
+from sozai.assistant.equations.values import Values
 from sozai.errors import UserError
 
 _OPERATOR = re.compile(r"\b(?:laplacian|Laplacian|laplace|lap|grad|gradient|div|divergence)\b")
@@ -109,13 +112,15 @@ class _Assembly:
         self.notes = draft.notes
         self.units: dict[str, Mapping[str, Any]] = {}
         self.renamed: dict[str, str] = {}
+        self.template_unknowns: tuple[str, ...] = ()
 
     def problem(self) -> Problem:
         draft = self.draft
         self._subscripted_numbers()
         if draft.known and not self._has_equation():
             name = draft.known.name
-            texts = list(self._template())
+            listed, self.template_unknowns, renamed = template(draft, draft.known)
+            texts, self.renamed = list(listed), self.renamed | renamed
         else:
             name, texts = "", []
         body = [*draft.equations, *self._equations_among_values()]
@@ -131,7 +136,8 @@ class _Assembly:
                 "give one, such as du/dt = -2*u, or the name of a known one",
             )
         scope, equations = self._algebraic(scope, equations)
-        domain, open_end = self._domain(scope, reader)
+        values = Values(draft, self.units, self.renamed)
+        domain, open_end = values.domain(scope, reader)
         ordinary = len(coordinates) == 1 and not name_is_partial(draft) and not any(map(_OPERATOR.search, body))
         conditions = reader.conditions(domain, ordinary)
         time = "t" if "t" in coordinates else None
@@ -142,9 +148,9 @@ class _Assembly:
             start = domain[time][0]
             domain[time] = (start, start + DEFAULT_END)
             self.notes.append(f"No end was given: {time} runs from {start:g} to {start + DEFAULT_END:g}.")
-        parameters, definitions = self._numbers(scope)
-        equations, conditions = self._defined(equations, conditions, definitions, parameters)
-        self._check_units(equations)
+        parameters, definitions = values.numbers(scope)
+        equations, conditions = values.defined(equations, conditions, definitions, parameters)
+        values.check_units(equations)
         used = {s.name for e in equations for s in e.free_symbols} | {
             s.name
             for c in conditions
@@ -197,75 +203,16 @@ class _Assembly:
                 after = tokens[min(place + 1, len(tokens) - 1)]
                 if token.text in ("diff", "Derivative"):
                     return True
+                base, _, suffix = token.text.rpartition("_")
+                if token.kind == "name" and base and len(suffix) > 1 and set(suffix) <= set(COORDINATES):
+                    return True
                 if token.kind == "derivative" and (token.text == "" or after.text != "(") and "n" not in token.orders:
                     return True
         return any(name != "u" and re.search(r"^[A-Za-z]\w*'+\s*=", text) for name, text in self.draft.values.items())
 
-    def _dimension(self) -> int:
-        draft = self.draft
-        if not draft.dimension:
-            axes = [axis for axis in "xyz" if axis in draft.ranges]
-            texts = " ".join([*draft.equations, *(c.source for c in draft.conditions), *draft.values.values()])
-            axes += [axis for axis in "yz" if re.search(rf"(?<![A-Za-z_]){axis}(?![A-Za-z_])", texts)]
-            draft.dimension = max([1, *("xyz".index(axis) + 1 for axis in axes)])
-        return draft.dimension
-
-    def _template(self) -> tuple[str, ...]:
-        draft, known = self.draft, self.draft.known
-        assert known is not None
-        dimension = self._dimension() if known.partial else 1
-        names = list(known.unknowns(dimension))
-        texts = list(known.equations(dimension))
-        if draft.source and not known.source and "f" in " ".join(texts):
-            draft.values["f"] = draft.source
-        elif draft.source:
-            texts[0] += f" + ({draft.source})"
-        for other in known.also:
-            if not draft.uses(names[0]) and names[0] not in draft.values and (draft.uses(other)):
-                texts = [re.sub(rf"(?<![A-Za-z]){names[0]}(?=_|\W|$)", other, text) for text in texts]
-                names[0] = other
-                break
-        self._parameter_names(" ".join(texts))
-        for axis in "xyz"[:dimension]:
-            if re.search(rf"\bb{axis}\b", " ".join(texts)) and f"b{axis}" not in draft.values:
-                texts = [re.sub(rf"\bb{axis}\b", "0", text) for text in texts]
-                self.notes.append(f"No body force was given: b{axis} = 0.")
-        self.template_unknowns = tuple(names)
-        return tuple(texts)
-
-    def _parameter_names(self, texts: str) -> None:
-        """Numbers under other letters or words become those of the known equation."""
-        draft, known = self.draft, self.draft.known
-        assert known is not None
-        if known.name == "linear-elasticity":
-            for words, value in list(draft.spoken):
-                if re.fullmatch(r"young\w*\s+modulus|elastic\s+modulus|poisson\w*\s+ratio", words):
-                    draft.values["nu" if "ratio" in words else "E"] = value
-                    draft.spoken.remove((words, value))
-            if {"E", "nu"} <= set(draft.values) and not {"lam", "mu"} & set(draft.values):
-                draft.values["lam"] = "E*nu/((1 + nu)*(1 - 2*nu))"
-                draft.values["mu"] = "E/(2*(1 + nu))"
-        for name, pattern in known.words.items():
-            if name in draft.values:
-                continue
-            for words, value in list(draft.spoken):
-                if re.fullmatch(rf"(?:{pattern}|{name})", words, re.IGNORECASE):
-                    draft.values[name] = value
-                    draft.spoken.remove((words, value))
-            for other in list(draft.values):
-                if name not in draft.values and re.fullmatch(pattern, other) and not re.search(rf"\b{other}\b", texts):
-                    draft.values[name] = draft.values.pop(other)
-                    self.notes.append(f"{other} was read as {name}.")
-        if known.name == "heat" and "D" not in draft.values:
-            heat = [name for name in ("k", "rho") if name in draft.values]
-            capacity = next((name for name in ("cp", "c", "C") if name in draft.values), None)
-            if len(heat) == 2 and capacity:
-                draft.values["D"] = f"k/(rho*{capacity})"
-                self.renamed |= dict.fromkeys(("k", "rho", capacity), "D")
-
     def _derived(self, texts: list[str]) -> list[tuple[str, tuple[str, ...]]]:
         draft = self.draft
-        everything = [*texts, *(f"{c.text}" for c in draft.conditions if not c.bare)]
+        everything = [*texts, *(c.text.replace("°", "") for c in draft.conditions if not c.bare)]
         found = [pair for text in everything for pair in derived(text)]
         whole = ", ".join(everything) + ", " + ", ".join(f"{k} = {v}" for k, v in draft.values.items())
         return [*dict.fromkeys([*found, *derived(whole)])]
@@ -276,7 +223,7 @@ class _Assembly:
         return [f"{name} = {self.draft.values.pop(name)}" for name in taken]
 
     def _unknowns(self, found: list[tuple[str, tuple[str, ...]]], texts: list[str]) -> tuple[str, ...]:
-        names = [*getattr(self, "template_unknowns", ()), *(name for name, _ in found)]
+        names = [*self.template_unknowns, *(name for name, _ in found)]
         for text in texts:
             for token, after in _pairs_of(tokenise(text)):
                 if token.kind == "name" and _OPERATOR.fullmatch(token.text):
@@ -307,11 +254,11 @@ class _Assembly:
             )
         texts = [*draft.equations, *(c.source for c in draft.conditions)]
         if name and draft.known and draft.known.partial:
-            by |= set("xyz"[: self._dimension()]) | (set() if draft.known.steady else {"t"})
+            by |= set("xyz"[: dimension_of(self.draft)]) | (set() if draft.known.steady else {"t"})
             if draft.known.steady:
                 by.discard("t")
         elif any(_OPERATOR.search(text) for text in texts):
-            by |= set("xyz"[: self._dimension()])
+            by |= set("xyz"[: dimension_of(self.draft)])
         self.prime = self._prime(by, unknowns, texts)
         if any("'" in orders for _, orders in found) or not by:
             by.add(self.prime)
@@ -413,139 +360,6 @@ class _Assembly:
             f"algebraic equation."
         )
         return scope, [sympy.Eq(e.lhs.xreplace(puts), e.rhs.xreplace(puts), evaluate=False) for e in equations]
-
-    def _number(self, text: str) -> tuple[float, Mapping[str, Any] | None]:
-        """A quantity, or a formula of numbers that are known."""
-        found = quantity(text)
-        if found:
-            return found
-        scope = Scope({}, parameters=frozenset(self.draft.values))
-        value = read_expression(text, scope)
-        puts = {
-            s: self._number(self.draft.values[s.name])[0]
-            for s in value.free_symbols
-            if s.name in self.draft.values and self.draft.values[s.name] != text
-        }
-        value = value.xreplace({k: sympy.Float(v) for k, v in puts.items()})
-        if not value.is_number or not value.is_real:
-            raise UserError(f"'{text}' is no number", mend="give it as a number, or give the names in it")
-        return float(value), None
-
-    def _domain(self, scope: Scope, reader: Reader) -> tuple[dict[str, tuple[float, float]], bool]:
-        coordinates = next(iter(scope.unknowns.values()))
-        domain: dict[str, tuple[float, float]] = {}
-        open_end = False
-        for c in coordinates:
-            if c in self.draft.ranges:
-                low, high = (self._number(text) for text in self.draft.ranges[c])
-                dimension = high[1] or low[1]
-                if low[1] and high[1] and dict(low[1]) != dict(high[1]):
-                    raise UserError(
-                        f"the two ends of {c} have different dimensions",
-                        str(self.draft.ranges[c]),
-                        "give both the same unit",
-                    )
-                if dimension:
-                    self.units[c] = dimension
-                domain[c] = (low[0], high[0])
-            else:
-                places = sorted(reader.places(c))
-                if len(places) > 1:
-                    domain[c] = (places[0], places[-1])
-                elif places or (c == "t" or len(coordinates) == 1):
-                    domain[c] = (places[0] if places else 0.0, float("nan"))
-                    open_end = True
-        return domain, open_end
-
-    def _numbers(self, scope: Scope) -> tuple[dict[str, float], dict[str, sympy.Expr]]:
-        """Numbers, and formulas that names stand for."""
-        numbers: dict[str, float] = {}
-        formulas: dict[str, sympy.Expr] = {}
-        for words, value in self.draft.spoken:
-            raise UserError(
-                f"it is not known which letter is the '{words}'",
-                f"'{words} {value}'",
-                f"write it as a letter of the equation, e.g. D = {value}",
-            )
-        for name, text in self.draft.values.items():
-            if name in scope.unknowns:
-                raise UserError(
-                    f"'{name} = {text}' does not say where it holds",
-                    mend=f"write {name}(0) = {text}, or 'at the start', 'on the boundary', 'at x = 0'",
-                )
-            if name in next(iter(scope.unknowns.values())):
-                raise UserError(
-                    f"{name} is a coordinate and has a number",
-                    f"'{name} = {text}'",
-                    f"give its range, e.g. {name} = 0..1",
-                )
-            found = quantity(text)
-            if found:
-                numbers[name] = found[0]
-                if found[1]:
-                    self.units[name] = found[1]
-                continue
-            formula = read_expression(text, scope)
-            if formula.is_number and formula.is_real:
-                numbers[name] = float(formula)
-            else:
-                formulas[name] = formula
-        return numbers, formulas
-
-    def _defined(
-        self,
-        equations: list[sympy.Eq],
-        conditions: list[Condition],
-        formulas: dict[str, sympy.Expr],
-        numbers: dict[str, float],
-    ) -> tuple[list[sympy.Eq], list[Condition]]:
-        """Put in what names stand for, as often as they stand for one another; a formula of numbers is a number."""
-        formulas = dict(formulas)
-        for _ in range(len(formulas)):
-            for name, formula in list(formulas.items()):
-                if (
-                    formula.free_symbols
-                    and all(s.name in numbers for s in formula.free_symbols)
-                    and not formula.atoms(sympy.core.function.AppliedUndef)
-                ):
-                    value = formula.xreplace({s: sympy.Float(numbers[s.name]) for s in formula.free_symbols})
-                    if value.is_real:
-                        numbers[name] = float(value)
-                        for symbol in formula.free_symbols:
-                            self.renamed[symbol.name] = name
-                        del formulas[name]
-        puts = {sympy.Symbol(name): formula for name, formula in formulas.items()}
-        if any(sympy.Symbol(name) in formula.free_symbols for name, formula in formulas.items()):
-            raise UserError(
-                "a name stands for a formula with itself in it",
-                ", ".join(formulas),
-                "give it as an equation with a derivative",
-            )
-
-        def put(expr: sympy.Expr | None) -> sympy.Expr | None:
-            for _ in range(len(puts)):
-                expr = None if expr is None else expr.subs(puts).doit()
-            return expr
-
-        made = [sympy.Eq(put(e.lhs), put(e.rhs), evaluate=False) for e in equations]
-        from dataclasses import replace
-
-        return made, [replace(c, value=put(c.value), coefficient=put(c.coefficient)) for c in conditions]
-
-    def _check_units(self, equations: list[sympy.Eq]) -> None:
-        if not self.units:
-            return
-        clash = check_dimensions(tuple(equations), self.units)
-        if clash:
-            told = ", ".join(f"{name} in {unit_text(d) or '1'}" for name, d in self.units.items())
-            raise UserError(
-                f"the units do not go together: {clash} (with {told})", mend="mend the unit, or leave all units out"
-            )
-        bare = sorted(n for n in self.draft.values if n not in self.units and quantity(self.draft.values[n]))
-        self.notes.append(
-            "All numbers were turned into SI units"
-            + (f"; {', '.join(bare)} had none and was taken as it stands." if bare else ".")
-        )
 
 
 def name_is_partial(draft: Draft) -> bool:

@@ -23,6 +23,8 @@ _GREEK = {
     "Λ": "Lambda", "Ω": "Omega", "Φ": "Phi", "Ψ": "Psi", "Θ": "Theta", "Σ": "Sigma", "π": "pi",
 }  # fmt: skip
 SAME = {"epsilon": "eps", "varepsilon": "eps", "lambda": "lam", "lmbda": "lam", "varphi": "phi", "vartheta": "theta"}
+GREEK = frozenset((*_GREEK.values(), "epsilon", "lambda"))
+"""Names of Greek letters."""
 _SIGNS = {
     "²": "^2", "³": "^3", "⁴": "^4", "·": "*", "×": "*", "⋅": "*", "−": "-", "–": "-", "∂": "d", "≤": "<=", "≥": ">=",
     "′": "'", "″": "''", "’": "'", "∈": " in ", "√": " sqrt", "∇·": " div ", "½": "(1/2)",
