@@ -74,10 +74,10 @@ USUAL = {
 """Of interpolated rows (``smote``, two for each real one); for other generators but those of ``PRIORS`` a guess."""
 PRIORS = {
     TAUGHT: {
-        BEST: Prior(mean=-0.0196, slope=0.00352, spread=0.115, factor=1.05, floor=0.107),
-        "ensemble": Prior(mean=0.00336, slope=-0.00304, spread=0.0305, factor=1.47, floor=0.0206),
-        "forest": Prior(mean=-0.0167, slope=-0.00565, spread=0.063, factor=1.04, floor=0.0826),
-        "boosting": Prior(mean=0.0825, slope=-0.00343, spread=0.0706, factor=0.881, floor=0.108),
+        BEST: Prior(mean=-0.02, slope=0.00363, spread=0.116, factor=0.971, floor=0.11),
+        "ensemble": Prior(mean=0.00335, slope=-0.00304, spread=0.0305, factor=1.47, floor=0.0208),
+        "forest": Prior(mean=-0.0138, slope=-0.00614, spread=0.0619, factor=1.61, floor=0.054),
+        "boosting": Prior(mean=0.085, slope=-0.00455, spread=0.0714, factor=1.61, floor=0.0203),
         "gaussian-process": Prior(mean=0.0209, slope=0.00924, spread=0.104, factor=1.23, floor=0.0187),
         "ridge": Prior(mean=0.0123, slope=-0.0131, spread=0.0918, factor=1.96, floor=0.0195),
     }
