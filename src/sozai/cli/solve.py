@@ -27,6 +27,9 @@ EXAMPLES = (
     "sozai solve problem.yaml --check --json",
 )
 
+_LONGEST_LINE = 150
+"""Characters of a condition that is shown; result.json has all."""
+
 
 def solve(
     equation: Annotated[
@@ -220,6 +223,8 @@ def _print_problem(statement: dict[str, Any], console: Console) -> None:
     for line in statement["equations"]:
         console.print(f"  {line}", markup=False)
     for line in statement["conditions"]:
+        if len(line) > _LONGEST_LINE:  # such as the waves of a random start
+            line = f"{line[:_LONGEST_LINE].rsplit(' ', 1)[0]} … {line[line.rfind(' at ') :].strip()}"
         console.print(f"  {line}", style="dim", markup=False)
     rest = [*statement["domain"], *statement["parameters"]]
     if rest:

@@ -16,7 +16,7 @@ from sozai.assistant.equations.sayings import faces_of, read_saying, take_suppor
 from sozai.assistant.equations.scope import FUNCTIONS, OPERATORS
 from sozai.assistant.equations.tokens import COORDINATES, GREEK, normalise, same_name
 from sozai.assistant.equations.vocabulary import ALL, FILLER, NAME, ONE, SIDE, START, STOP
-from sozai.assistant.equations.wording import retitled, rewritten
+from sozai.assistant.equations.wording import retitled, rewritten, take_title
 from sozai.errors import UserError
 
 _MATHEMATICAL = frozenset((*FUNCTIONS, *OPERATORS, *GREEK))
@@ -35,10 +35,12 @@ def read_clauses(text: str) -> Draft:
     plain = plain_mathematics(text) if is_latex(text) else normalise(text)
     plain = re.sub(r"(\w)'s\b|\b([A-Z][a-z]+s)'(?=\s)", lambda m: f"{m[1]}s" if m[1] else m[2], plain)
     plain = take_dimension(retitled(plain, draft.notes), draft)
+    if find_known(plain.partition(":")[0]) is None:
+        plain = take_title(plain, draft)
     named = find_known(plain)
     if named:
         draft.known, plain = named[0], take_supports(named[0].name, plain, named[1], draft)
-        plain = retitled(plain, draft.notes)
+        plain = take_title(retitled(plain, draft.notes), draft)
         again = find_known(plain)
         if again and again[0] is draft.known:  # named twice: "carburisation: Fick's second law"
             plain = again[1]

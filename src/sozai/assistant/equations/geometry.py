@@ -30,7 +30,9 @@ def take_geometry(clause: str, draft: Draft) -> str:
     )
     for words, dimension in bodies:
         by = rf"{number}\s*(?:by|x|\*)\s*{number}(?:\s*(?:by|x|\*)\s*{number})?\s+(?:{words})\b"
+        product = rf"{number}\s+by\s+{number}(?:\s+by\s+{number})?"
         patterns = (
+            rf"(?:on|in|into|along|through|across|of|over)?\s*\b(?:a|an|the)?\s*(?:{words})\s+of\s+{product}",
             rf"(?:on|in|into|along|through|across|of|over)?\s*\b(?:a|an|the)?\s*unit\s+(?:{words})\b",
             rf"(?:on|in|into|along|through|across|of|over)?\s*(?:a|an|the)?\s*{by}",
             rf"(?:on|in|into|along|through|across|of|over)?\s*\b(?:a|an|the)?\s*\b{number}(?:[\s-]+(?:long|thick|"

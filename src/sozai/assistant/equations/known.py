@@ -63,7 +63,7 @@ KNOWN = (
     Known(
         "heat",
         r"(?:(?!on\b|in\b|solve\b|the\b)[a-z]{2,}\s+)?heat(?:\s+conduction|\s+transport|\s+diffusion)?\s+equation|heat\s+conduction|"
-        r"heat\s+flow",
+        r"heat\s+flow|temperature(?=\s+(?:in|of|along|inside)\s+an?\b)|(?:cooling|quenching|heating)(?=\s+of\s+an?\b)",
         _one("u"),
         _one("u_t = D*laplacian(u)"),
         ("T", "theta"),

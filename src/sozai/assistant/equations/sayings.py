@@ -43,6 +43,12 @@ def read_saying(clause: str, draft: Draft) -> bool:
     if match and not re.search(r"[=<>]", match[3]):
         draft.conditions.append(Said(match[3], clause, faces_of(match[1]), kind="dirichlet", bare=True))
         return True
+    match = re.fullmatch(
+        rf"([-+]?[\d.]+(?:[eE][-+]?\d+)?(?:\s*[A-Za-z°%][^\s]*)?)\s+(?:on|at)\s+({ALL}|{ONE})", clause, re.I
+    )
+    if match:
+        draft.conditions.append(Said(match[1], clause, faces_of(match[2]), kind="dirichlet", bare=True))
+        return True
     match = re.fullmatch(rf"(?:{ONE}|({ALL}))\s*:\s*(.+=.+)", clause, re.I)
     if match:
         draft.conditions.append(Said(match[3], clause, faces_of(match[1] or match[2])))

@@ -7,7 +7,7 @@ import re
 VALUE = r"[-+]?[^\s,;<>=\[\]()]+"
 NAME = r"[A-Za-z]\w*"
 FILLER = re.compile(
-    r"^(?:(?:please|solve|find|compute|with|where|and|on|for|in|the|a|an|let|given|subject\s+to|such\s+that|by|over|"
+    r"^(?:(?:please|solve|find|compute|with|where|and|on|for|in|the|a|an|let|given|subject\s+to|such\s+that|by|over|under|"
     r"initial\s+conditions?|boundary\s+conditions?|initial\s+values?|ivp|bvp|ode|pde|system|equations?|"
     r"conditions?|of|is|"
     r"problem|parameters?|domain|numerically)(?::\s*|\s+(?![=*/^+(-])))+",

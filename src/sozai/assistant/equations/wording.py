@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from sozai.assistant.equations.draft import Draft
+from sozai.assistant.equations.geometry import take_geometry
 from sozai.assistant.equations.vocabulary import ALL, KEPT, ONE, VALUE
 from sozai.errors import UserError
 
@@ -13,6 +15,9 @@ _METALS = (
 )
 _BODIES = r"(?:rods?|bars?|wires?|slabs?|films?|plates?|sheets?|foils?|membranes?|walls?|layers?|beams?|cubes?|blocks?)"
 _SPECIES = r"(?:hydrogen|carbon|nitrogen|oxygen|boron|lithium|dopant|solute|moisture|phosphorus)"
+_QUANTITIES = (
+    r"(?:(?:electric\s+)?potential|temperature|displacement|concentration|deflection|composition|function|unknown)"
+)
 _SIDES = r"(?:left|right|bottom|lower|top|upper|front|back)"
 _NO_BOX = re.compile(
     r"\b(?:sphere|spherical|ball|cylinder|cylindrical|disc|disk|annulus|particle\s+of\s+radius)\b", re.IGNORECASE
@@ -39,12 +44,26 @@ def retitled(text: str, notes: list[str]) -> str:
         text,
         flags=re.IGNORECASE,
     )
+    text = re.sub(r"(?<=\w)\s*-+>\s*(?=\w[^=]*:)", " to ", text)
     title = re.match(r"\s*([^:,;=\n\d<>]{3,60}):(?!=)\s*(?=\S)", text)
     if title and not re.fullmatch(rf"(?:{ONE}|{ALL}|initial.*|source.*|start.*)", title[1].strip(), re.IGNORECASE):
         if re.search(r"\w", title[1]):
             notes.append(f"The title '{title[1].strip()}' was not read.")
         return text[title.end() :]
-    return re.sub(r"\A([^:=\n]{3,80}):\s+(?=[A-Za-z]{2})", r"\1, ", text)
+    return text
+
+
+def take_title(text: str, draft: Draft) -> str:
+    """The text without a title that tells the body, as ``release from a 2 cm plate:``; its other words are told."""
+    title = re.match(r"\s*([^:=,;\n]{3,80}):\s+(?=[A-Za-z]{2})", text)
+    if title is None:
+        return text
+    left = take_geometry(rewritten(title[1]), draft)
+    if re.search(r"\d", left):
+        return text
+    if re.search(r"[a-z]{3}", re.sub(r"\b(?:of|the|and|from|into)\b", "", left)):
+        draft.notes.append(f"Of the title '{title[1].strip()}' only the body was read.")
+    return text[title.end() :]
 
 
 def rewritten(text: str) -> str:
@@ -54,6 +73,9 @@ def rewritten(text: str) -> str:
     text = re.sub(rf"\bof\s+{_METALS}(?=\s*(?:,|;|$))", "", text, flags=re.IGNORECASE)
     text = re.sub(r"\b(?:in\s+)?(?:a\s+|the\s+)?lid[\s-]driven\s+cavity\b", " ", text)
     text = re.sub(r"\bhalf[\s-]life", "halflife", text, flags=re.IGNORECASE)
+    text = re.sub(r"[ \t]{2,}", " ", text)
+    text = re.sub(r"\bfor\s+([\d.]+(?:[eE][-+]?\d+)?)\s+(?:time\s+units|units\s+of\s+time)\b", r"until t = \1", text)
+    text = re.sub(rf"\bfor\s+(?:the\s+)?{_QUANTITIES}\s+[A-Za-z]\w*(?=\s)", "", text)
     text = re.sub(r"\bwith\s+((?:an?\s+)?(?:amplitude|height|strength|mean)\b)", r"of \1", text)
     text = re.sub(r"\bE\s+I\s*=", "EI =", text)
     text = _intervals(text)
