@@ -61,7 +61,7 @@ def test_differences_are_of_high_order():
 def test_a_solution_passes_and_that_of_another_equation_does_not():
     assert judged(KDV, lambda axes: soliton(1.0, axes)).holds
     wrong = judged(KDV, lambda axes: soliton(1.02, axes))
-    assert not wrong.holds and failed(wrong) == {"residual"}
+    assert not wrong.holds and "residual" in failed(wrong)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +104,51 @@ def test_ordinary_equations(text, right, wrong):
     assert not judged(text, lambda axes: wrong(*axes.values())).holds
 
 
+def _mesh(axes):
+    return np.meshgrid(*axes.values(), indexing="ij")
+
+
+def _waves(rate, shape):
+    """``rate(t)`` times sines in space; the lie changes the rate."""
+
+    def numbers(axes, lie):
+        t, *space = _mesh(axes)
+        return {"u": shape(rate * (1 + lie) * t) * np.prod([np.sin(np.pi * s) for s in space], axis=0)}
+
+    return numbers
+
+
+def _decay(s):
+    return np.exp(-s)
+
+
+RATES = {
+    KDV: lambda axes, lie: soliton(1 + lie, axes),
+    "u_t = u_xx, 0<x<1, u(0,t)=0, u(1,t)=0, u(x,0)=sin(pi x), t=0..0.3": _waves(np.pi**2, _decay),
+    "u_tt = u_xx, 0<x<1, u(0,t)=0, u(1,t)=0, u(x,0)=sin(pi x), u_t(x,0)=0, t=0..3": _waves(np.pi, np.cos),
+    "u_t = laplacian(u), 0<x<1, 0<y<1, u = 0 on the boundary, u(x,y,0)=sin(pi x)*sin(pi y), t=0..0.1": _waves(
+        2 * np.pi**2, _decay
+    ),
+    "u_tt = -u_xxxx, 0<x<1, u(0,t)=0, u(1,t)=0, u_xx(0,t)=0, u_xx(1,t)=0, u(x,0)=sin(pi x), u_t(x,0)=0, t=0..0.5": (
+        _waves(np.pi**2, np.cos)
+    ),
+    "u' = -u, u(0) = 1, t=0..5": lambda axes, lie: {"u": np.exp(-(1 + lie) * axes["t"])},
+    "x'' + x = 0, x(0)=1, x'(0)=0, t=0..20": lambda axes, lie: {"x": np.cos((1 + lie) * axes["t"])},
+}
+
+
+@pytest.mark.parametrize("text", RATES)
+def test_what_passes_is_within_its_error_bar(text):
+    problem, numbers = read_problem(text), RATES[text]
+    grids = levels(problem)
+    right = next(iter(numbers(grids[-1], 0.0).values()))
+    for lie in (0.0, 1e-4, 1e-3, 3e-3, 1e-2, 0.1):
+        proof = prove(problem, grids, [numbers(axes, lie) for axes in grids])
+        gap = np.abs(numbers(grids[-1], lie)[problem.unknowns[0]] - right).max()
+        assert not proof.holds if lie == 0.1 else proof.holds or lie > 0
+        assert gap <= proof.error[problem.unknowns[0]] or not proof.holds
+
+
 def test_slopes_and_exchange_on_faces():
     text = "u_t = u_xx, 0<x<1, u_x(0,t) = 0, u_x(1,t) + u(1,t)*tan(1) = 0, u(x,0)=cos(x), t=0..1"
 
@@ -122,7 +167,7 @@ def test_two_dimensions():
 
     text = "Poisson equation on the unit square, f = sin(pi*x)*sin(pi*y), u = 0 on the boundary"
     assert judged(text, lambda axes: numbers(axes, 1.0)).holds
-    assert failed(judged(text, lambda axes: numbers(axes, 1.01))) == {"residual"}
+    assert "residual" in failed(judged(text, lambda axes: numbers(axes, 1.01)))
 
 
 # What a reply may be

@@ -246,6 +246,7 @@ def _shown(best: Attempt) -> str:
         "refinement": "the numbers of three grids converge",
         "initial_condition": "the initial conditions hold",
         "boundary_condition": "the boundary conditions hold",
+        "error_bar": "the error bar is narrow",
         "second_method": "another method agrees",
     }
     by = {rule: [v.passed for v in best.verdicts if v.rule == rule] for rule in words}

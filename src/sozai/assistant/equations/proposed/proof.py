@@ -28,6 +28,10 @@ EXACT = 1e-6
 """Below this nothing needs to fall any more."""
 FALLS = 0.75
 """What is left must fall by at least this factor when the steps are halved."""
+WIDEST = 0.1
+"""Widest error bar, as a part of the largest value, of numbers that count."""
+_SAFETY = 3.0
+"""Of the residual's part in the error bar."""
 _BLOCKS = 4
 _MODULES = ["scipy", "numpy"]
 
@@ -58,8 +62,19 @@ def prove(problem: Problem, grids: Sequence[Axes], found: Sequence[Numbers]) -> 
     verdicts = [_residual(problem, lattices), *_conditions(problem, lattices)]
     refined, error = _refinement(problem, found)
     left = verdicts[0].amount if np.isfinite(verdicts[0].amount) else 1.0
-    scales = {name: float(np.abs(found[-1][name]).max()) for name in problem.unknowns}
-    return Proof((*verdicts, refined), {name: max(error[name], left * scales[name]) for name in problem.unknowns})
+    bars = {n: max(error[n], _SAFETY * left * _way(problem, found[-1][n])) for n in problem.unknowns}
+    part = max(bars[n] / max(float(np.abs(found[-1][n]).max()), 1e-300) for n in problem.unknowns)
+    message = f"the error bar is {part:.1e} of the size of the numbers (limit {WIDEST:g})"
+    return Proof((*verdicts, refined, Verdict("error_bar", part <= WIDEST, message, part)), bars)
+
+
+def _way(problem: Problem, values: np.ndarray) -> float:
+    """How far the numbers go in time, at least their size: an error that stays small in each term adds up along it."""
+    size = float(np.abs(values).max())
+    if problem.time is None:
+        return size
+    steps = np.abs(np.diff(values, axis=0)).reshape(len(values) - 1, -1)
+    return max(size, float(steps.max(axis=1).sum()))
 
 
 class _Lattice:
