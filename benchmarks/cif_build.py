@@ -210,8 +210,8 @@ def main() -> None:
         f"Relaxed with CHGNet 0.3.0 to {limit} eV/Å (cell included), space group kept. CHGNet follows PBE, whose cells "
         "are mostly 1 to 2% too large: the column \"CHGNet from the known\" is the known structure relaxed in the same "
         'way, "of it CHGNet\'s" its error, and "built against CHGNet\'s" what is left for the builder. Edges of '
-        "standard cells are compared, the largest difference counts; rms: root mean square displacement after scaling (above "
-        "about 0.3 Å: the same framework, but some atoms, such as lithium, elsewhere); "
+        "standard cells are compared, the largest difference counts; rms: root mean square displacement after scaling "
+        "(above about 0.3 Å: the same framework, but some atoms, such as lithium, elsewhere); "
         '"meV/atom above it": energy of the built against the relaxed known structure, both by CHGNet.',
         "### Rule files of the package\n\n" + summary(cache, known) + "\n\n" + common.table(HEAD, rows(cache, known)),
         "### Without Wyckoff letters\n\nThe same rules with the list of sites taken out: only formula, charges, space "
@@ -220,8 +220,8 @@ def main() -> None:
         "### Structures it was not made with\n\nRules in `benchmarks/cif_build_unseen`, written once from textbook "
         "knowledge and not adjusted. " + first_try(cache) + "\n\n" + summary(cache, unseen) + "\n\n"
         + common.table(HEAD, rows(cache, unseen))
-        + "\nRules know coordination numbers, not shapes: the builder presumes tetrahedra and octahedra, so squares and "
-        "trigonal prisms (the last two) are missed; CHGNet has no dispersion forces, which hold the layers of MoS2.",
+        + "\nRules know coordination numbers, not shapes: the builder presumes tetrahedra and octahedra, so squares "
+        "and trigonal prisms (the last two) are missed; CHGNet has no dispersion forces, which hold the layers of MoS2.",
         "Known structures:\n\n" + "\n".join(f"- {name}: {known.source}" for name, known in REFERENCES.items()),
     ]  # fmt: skip
     common.write_fragment(options.out, "Structures built from rules", notes)
