@@ -2,7 +2,6 @@
 
 import io
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -14,9 +13,18 @@ from sozai.assistant.equations.proposed.grid import differentiate, interpolated,
 from sozai.assistant.equations.proposed.proof import prove
 from sozai.assistant.equations.proposed.run import read_numbers
 from sozai.assistant.models import ScriptedModel
+from sozai.assistant.sandbox import run_script
 from sozai.errors import UserError
 
-sandboxed = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the sandbox needs Linux")
+
+def isolated():
+    try:
+        return run_script("pass", seconds=20).isolation == "kernel"
+    except UserError:
+        return False
+
+
+sandboxed = pytest.mark.skipif(not isolated(), reason="no Landlock and seccomp on this machine")
 KDV = "u_t + 6*u*u_x + u_xxx = 0, periodic, -20<x<20, u(x,0) = 0.5/cosh(x/2)^2, t=0..2"
 HEAD = "```python\nimport json\nimport numpy as np\ng = json.load(open('grid.json'))\n"
 SOLITON = (
