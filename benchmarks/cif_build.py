@@ -220,8 +220,8 @@ def main() -> None:
         "### Structures it was not made with\n\nRules in `benchmarks/cif_build_unseen`, written once from textbook "
         "knowledge and not adjusted. " + first_try(cache) + "\n\n" + summary(cache, unseen) + "\n\n"
         + common.table(HEAD, rows(cache, unseen))
-        + "\nRules know coordination numbers, not shapes: the builder presumes tetrahedra and octahedra, so squares "
-        "and trigonal prisms (the last two) are missed; CHGNet has no dispersion forces, which hold the layers of MoS2.",
+        + "\nRules know numbers, not shapes: the builder presumes tetrahedra and octahedra, so squares and "
+        "trigonal prisms (the last two) are missed; CHGNet lacks the dispersion forces that hold the layers of MoS2.",
         "Known structures:\n\n" + "\n".join(f"- {name}: {known.source}" for name, known in REFERENCES.items()),
     ]  # fmt: skip
     common.write_fragment(options.out, "Structures built from rules", notes)
