@@ -66,14 +66,14 @@ def main() -> None:
             ])  # fmt: skip
             rounds_of += [
                 [method, seed, each["number"], each["crystals"], each["failed"], each["learned"],
-                 f"{each['ordered']:.0%}" if method == "dpo" else "-", f"{each['unique']:.2f}",
+                 "-" if each["ordered"] is None else f"{each['ordered']:.0%}", f"{each['unique']:.2f}",
                  f"{each['drift']:.2f}", each["note"] or "kept"]
                 for each in found["rounds"]
             ]  # fmt: skip
     head = ["method", "seed", "formulas", "mean energy, eV/atom", "lowest of a formula, eV/atom",
             "distinct, before / after", "novel", "sound", "CPU s to tune"]  # fmt: skip
-    told = ["method", "seed", "round", "crystals", "failed", "pairs or genes", "ordered right", "distinct, of before",
-            "drift, nats", "outcome"]  # fmt: skip
+    told = ["method", "seed", "round", "crystals", "failed", "pairs or genes", "ordered right, held out",
+            "distinct, of before", "drift, nats", "outcome"]  # fmt: skip
     parts = [
         "Changes (after minus before, 95% interval by bootstrap over formulas) of what is drawn for formulas of other "
         f"chemical systems than those learned from, {chosen.each} draws a formula, relaxed by SevenNet-l3i5; CHGNet's "

@@ -58,7 +58,7 @@ def test_what_two_genes_share():
 
 
 def test_choices_turn_the_order_of_what_was_chosen(generator):
-    made = [kept.Choice(str(BLENDE), str(SALT), ("NaCl", "NaCl"))] * 8
+    made = [kept.Choice(str(BLENDE), str(SALT), ("NaCl", "NaCl"))] * 20
     tuned, told = tune_by_choices(generator, made)
     batch = gene_batch([SALT, BLENDE], ["formula"] * 2)
     with torch.no_grad():

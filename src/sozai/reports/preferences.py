@@ -34,7 +34,8 @@ def write_report(result: Mapping[str, Any], manifest: Mapping[str, Any], path: P
         ),
     ]
     rounds = [
-        [each["number"], each["crystals"], each["failed"], each["learned"], f"{each['ordered']:.0%}",
+        [each["number"], each["crystals"], each["failed"], each["learned"],
+         None if each["ordered"] is None else f"{each['ordered']:.0%}",
          f"{each['unique']:.2f}", f"{each['drift']:.2f}", each["note"] or "kept"]
         for each in result["rounds"]
     ]  # fmt: skip
@@ -50,8 +51,8 @@ def write_report(result: Mapping[str, Any], manifest: Mapping[str, Any], path: P
             "Guards: a round after which the model repeats itself or has drifted too far is taken back. Energies are "
             "compared within a formula only, so that no element can be favoured.",
             page.table(
-                ["round", "crystals", "failed", "pairs or genes", "ordered right", "distinct, of before", "drift, nats",
-                 "outcome"],
+                ["round", "crystals", "failed", "pairs or genes", "ordered right, held out", "distinct, of before",
+                 "drift, nats", "outcome"],
                 rounds,
             ),
         ),
