@@ -12,6 +12,9 @@ from extraction_sets import Case, Gold
 from sozai.assistant.extraction.record import Record
 from sozai.assistant.extraction.units import convert, plain_signs
 
+CITED = "attributed to another work"
+"""The only reason that says nothing against a record's being right; such records are judged like unflagged ones."""
+
 
 @dataclass
 class Score:
@@ -55,7 +58,7 @@ def score(cases: Sequence[Case], method: Callable[[Case], list[Record]], parts: 
         for record in method(case):
             inside = any(a <= record.quantity.span.start < b for a, b in case.scope)
             matches = [n for n, gold in enumerate(case.gold) if agrees(record, gold, case, parts, lenient)]
-            if record.doubts:
+            if set(record.doubts) - {CITED}:
                 out.flagged += 1
                 out.flagged_right += bool(matches)
                 continue

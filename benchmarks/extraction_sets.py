@@ -90,6 +90,25 @@ def own(use: str) -> list[Case]:
     return cases
 
 
+def passages(name: str) -> list[Case]:
+    """Self-made ones: ``varied_sentences.jsonl`` (held out) or ``training_passages.jsonl`` (fitted on)."""
+    cases = []
+    for line in SENTENCES.with_name(name).read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        text, gold = entry["text"], []
+        for record in entry["records"]:
+            number, unit = record["value"].split()
+            unit = "" if unit == "1" else unit
+            materials = record["material"] if isinstance(record["material"], list) else [record["material"]]
+            gold.append(
+                Gold(None, None, frozenset([record["property"]]), ((float(number), unit),),
+                     tuple(record["temperature"]), tuple(materials))
+            )  # fmt: skip
+        sentences = tuple(Sentence(a, b) for a, b in split_sentences(text))
+        cases.append(Case(Document(f"{name} {entry['id']}", "", text, sentences), gold, [(0, len(text))]))
+    return cases
+
+
 SLOTS = {
     "power_density": ("power_density",),
     "current_density": ("current_density",),
@@ -218,11 +237,14 @@ def _celsius(text: str, start: int, end: int, sentences: dict[int, tuple[int, in
     return out
 
 
-def polymers(path: Path) -> list[Case]:
+def polymers(path: Path, first: bool = False) -> list[Case]:
     """Polymer abstracts with BIO-like tags (Shetty et al., npj Comput. Mater. 9, 52, 2023).
 
-    The tags name entities, not pairs. A record is a PROP_VALUE with the PROP_NAME nearest to it in its sentence
-    (the one before wins a tie; with "respectively" in the sentence, any of them); only properties that the schema knows by that name are asked for. Its material is
+    The tags name entities, not pairs. A record is a PROP_VALUE with the PROP_NAME nearest to it in its sentence among
+    those that the schema knows and whose unit the value has (the one before wins a tie; with "respectively" in the
+    sentence, any of them). A name is known when a property's name is its head: "H2/CO2 selectivity" is a selectivity,
+    "IEC values" an ion exchange capacity. ``first``: as it was judged at first, by the nearest name of all, known or
+    not, fitting or not; then "(E_b)" and the next value's name took a value's place, and it was left out. Its material is
     any polymer, polymer family or inorganic entity of its sentence; where there is none, any material entity of the
     abstract.
     """  # noqa: E501
@@ -230,11 +252,11 @@ def polymers(path: Path) -> list[Case]:
     with gzip.open(path, "rt", encoding="utf-8") as stream:
         for number, line in enumerate(stream):
             entry = json.loads(line)
-            cases.append(_abstract(entry["words"], entry["ner"], f"abstract {number}"))
+            cases.append(_abstract(entry["words"], entry["ner"], f"abstract {number}", first))
     return cases
 
 
-def _abstract(words: list[str], tags: list[str], source: str) -> Case:
+def _abstract(words: list[str], tags: list[str], source: str, first: bool = False) -> Case:
     text, places = "", []
     for word in words:
         word = word.replace(" }", "}").replace(" )", ")")
@@ -266,18 +288,13 @@ def _abstract(words: list[str], tags: list[str], source: str) -> Case:
         near = [entity for entity in entities if entity[0] == "PROP_NAME" and home.start <= entity[1] < home.end]
         if not near:
             continue
-        name = min(near, key=lambda entity: (min(abs(start - entity[2]), abs(entity[1] - end)), entity[1] > start))
-        listed = near if "respectively" in text[home.start : home.end] else [name]
-        properties = {key for entity in listed for key in _known(text[entity[1] : entity[2]])}
         numbers = tuple(
             (value, one.unit or "")
             for one in find_quantities(text, home.start, home.end)
             if start <= one.start < end
             for value in ([one.value] if one.low is None or "±" in text[one.start : one.end] else [one.low, one.high])
         )
-        fitting = frozenset(
-            p for p in properties if numbers and _fits(numbers[0], built_in()[p].unit, built_in()[p].loose)
-        )
+        fitting = _nearest(text, near, start, end, numbers, "respectively" in text[home.start : home.end], first)
         here = [
             text[a:b] for kind, a, b in materials if home.start <= a < home.end and kind not in ("ORGANIC", "MONOMER")
         ]
@@ -287,6 +304,22 @@ def _abstract(words: list[str], tags: list[str], source: str) -> Case:
     return Case(
         document, gold, [(s.start, s.end) for s in sentences], names=[(a, b, text[a:b]) for _, a, b in materials]
     )
+
+
+def _nearest(text: str, near: list[tuple[str, int, int]], start: int, end: int, numbers: tuple[tuple[float, str], ...],
+             in_order: bool, first: bool) -> frozenset[str]:  # fmt: skip
+    """The properties that a tagged value may be of, by the tagged names of its sentence."""
+
+    def fitting(names: list[tuple[str, int, int]]) -> frozenset[str]:
+        known = {key for _, a, b in names for key in (_known(text[a:b]) if first else _headed(text[a:b]))}
+        return frozenset(
+            key for key in known if numbers and _fits(numbers[0], built_in()[key].unit, built_in()[key].loose)
+        )
+
+    ordered = sorted(near, key=lambda entity: (min(abs(start - entity[2]), abs(entity[1] - end)), entity[1] > start))
+    if in_order or first:
+        return fitting(near if in_order else ordered[:1])
+    return next((found for entity in ordered if (found := fitting([entity]))), frozenset())
 
 
 def _dash(text: str, word: str) -> bool:
@@ -305,6 +338,27 @@ def _known(name: str) -> set[str]:
         for key, item in built_in().items()
         if (match := item.cue.search(name)) and match.end() - match.start() >= 0.75 * len(name)
     }
+
+
+def _headed(name: str) -> set[str]:
+    """Properties whose name is the head of a tagged one: the longest that ends it, but for words that add nothing."""
+    from sozai.assistant.extraction.units import plain_signs
+
+    name = re.sub(r"[\s(),;:=]+$", "", plain_signs(name))
+    found = [
+        (match.end() - match.start(), key)
+        for key, item in built_in().items()
+        for match in item.cue.finditer(name)
+        if re.fullmatch(
+            r"\s?(?:(?:values?|rates?|degree|level|ratio)\b)?\s?(?:\([^()]*\)?|(?:of|at|for|in)\s.*)?",
+            name[match.end() :],
+        )
+        and not (
+            item.without and re.search(rf"\b(?:{'|'.join(map(re.escape, item.without))})[\s-]$", name[: match.start()])
+        )
+    ]
+    longest = max((length for length, _ in found), default=0)
+    return {key for length, key in found if length == longest}
 
 
 def _fits(number: tuple[float, str], unit: str, loose: bool) -> bool:

@@ -22,7 +22,7 @@ ROOM = 25.0
 _ROOM = re.compile(r"\b(?:room|ambient)[\s-]temperature\b|\bRT\b(?!\w)", re.IGNORECASE)
 _SAME = re.compile(r"\b(?:at|under)\s(?:this|that|the same|these)\s(?:temperature|condition)s?\b", re.IGNORECASE)
 _MAKING = (
-    r"sinter|anneal|calcin|fir(?:ed|ing)\b|heat|dried|dry(?:ing)?\b|bak|deposit|crystalli[sz]ed|hot[\s-]?press|prepared|synthesi|stor(?:ed|age)|quench|"
+    r"sinter|anneal|calcin|(?:melt-)?blend|mix(?:ed|ing)|compound(?:ed|ing)|fir(?:ed|ing)\b|heat|dried|dry(?:ing)?\b|bak|deposit|crystalli[sz]ed|hot[\s-]?press|prepared|synthesi|stor(?:ed|age)|quench|"
     r"cur(?:ed|ing)\b|grown|treat|melted|pre-?coarsen|reduc(?:ed|tion) at|polymeri[sz]|immers|aged|aging|ageing|cast|stirr|reflux|"  # noqa: E501
     r"prepar|pyroly|carboni[sz]|spray|extrud|soak|reacted|hydrothermal|molten at|press(?:ed|ing)|obtained by|mill|phase transition|carried out|kept|held at|stretched|drawn|oxidation at|oxidi[sz]ing"  # noqa: E501
 )

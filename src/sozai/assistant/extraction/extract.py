@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sozai.assistant.documents.document import Document
 from sozai.assistant.extraction.materials import Names
-from sozai.assistant.extraction.pairing import Context, records_of, with_doubt
+from sozai.assistant.extraction.pairing import Context, Trace, records_of, with_doubt
 from sozai.assistant.extraction.record import Record
 from sozai.assistant.extraction.schema import Property, read_schema
 from sozai.assistant.extraction.tables import records_of_tables
@@ -24,7 +24,9 @@ _SKIPPED = (
 )
 
 
-def extract(document: Document, schema: Sequence[Property] | Sequence[str] | None = None) -> list[Record]:
+def extract(
+    document: Document, schema: Sequence[Property] | Sequence[str] | None = None, trace: Trace | None = None
+) -> list[Record]:
     """Materials, properties, values and conditions that a document states.
 
     No language model is asked. Every record passes ``verified``; one that does not is left out, and one that is
@@ -33,6 +35,7 @@ def extract(document: Document, schema: Sequence[Property] | Sequence[str] | Non
     Args:
         document: from ``read_document``.
         schema: properties, or names of built-in ones; by default all built-in ones.
+        trace: told what each record of a sentence was chosen from, before any is left out.
 
     Returns:
         records in the order of the text; those of tables last.
@@ -49,7 +52,7 @@ def extract(document: Document, schema: Sequence[Property] | Sequence[str] | Non
     for number, sentence in enumerate(document.sentences):
         if any(word in sentence.section.lower() for word in _SKIPPED):
             continue
-        found += records_of(document, number, known, wanted, others, context)
+        found += records_of(document, number, known, wanted, others, context, trace)
     found += records_of_tables(document, known, wanted, others)
     return [_judged(record, wanted) for record in found if verified(record, document, wanted)[0]]
 

@@ -19,6 +19,16 @@ _POLYMER = re.compile(
     r"(?<![A-Za-z])(?:(?:sulfonated|cross-?linked|hyperbranched|cardo|aromatic|fluorinated|linear|isotactic|syndiotactic|atactic|amorphous)\s)?"
     r"(?:[A-Za-z\d,'-]*-)?[Pp]oly(?:[-\s]?(?=[(\[{])|[a-z]{4,})"
 )
+_SHORT_POLYMER = re.compile(r"(?<![\w-])[A-Za-z]{0,2}P(?=\([A-Za-z][\w,'-]*-[\w'-]+\))")
+"""``P(MMA-co-BA)``: a polymer by the abbreviations of its parts."""
+_ION = re.compile(r"\s?\^\{?\s?(?:\d\s?)?[+-]|\d?[+](?![A-Za-z])|\sions?\b|(?:\(I{1,3}V?\))")
+_ADDED = re.compile(
+    r"(?:\b(?:doping|doped|substitut\w*|exchanged?|treat\w*|crosslink\w*)\s(?:with|by|of|for)|\bof|\bby|\bwith|\d\s?%)\s$",
+    re.I,
+)
+_USED = (
+    r"(?:was|were|is|are|has|have|had|shows?|showed|exhibit\w*|displays?|displayed|possess\w*|reach\w*|gave|gives)\b"
+)
 _SUFFIX_WORDS = re.compile(
     r"(?:polyol|polymer\w*|polydispers\w*|polycrystal\w*|polyhedr\w*|polymorph\w*|polyelectrolyte\w*|polycondens\w*|polyaddition|polyester\s?ification|polarized|polynomial\w*|polytype\w*|polysomnograph\w*|polyanion\w*|polycation\w*|polymeri[sz]\w*|polyesterification|polyols|polycyclic|polyphenol\w*|polychromat\w*|polyvalent|polyfunctional)$",
     re.I,
@@ -90,6 +100,11 @@ _ASIDE_CHEMICALS = set(
         "CH3OH",
         "NaNO3",
         "AlBr3",
+        "FeCl2",
+        "C2H5",
+        "CH3",
+        "OEt",
+        "OMe",
     ]
 )
 """Gases, solvents and reagents: values are seldom theirs."""
@@ -166,7 +181,14 @@ class Names:
             ):
                 self.not_materials.add(definition.short)
         for match in re.finditer(r"\(([A-Z][A-Za-z\d-]{1,11})\)", self.plain):
-            if self._formula_before(match.start()) and match.group(1) not in self.meanings:
+            if match.group(1) in self.meanings:
+                continue
+            polymer = [found for found in _POLYMER.finditer(self.plain, max(0, match.start() - 80), match.start())
+                       if self._polymer_end(found, match.start()) == match.start() - 1]  # fmt: skip
+            if polymer and re.search(r"[A-Z].*[A-Z]", match.group(1)):
+                self.meanings[match.group(1)] = text[polymer[-1].start() : match.start() - 1]
+                self.not_materials.discard(match.group(1))
+            elif self._formula_before(match.start()):
                 before = [
                     found
                     for found in FORMULA.finditer(self.plain, max(0, match.start() - 60), match.start())
@@ -212,10 +234,14 @@ class Names:
                 last -= 1
             if window[last : last + 1] == "+" and not window[last + 1 : last + 2].isalpha():
                 continue  # an ion
+            if re.fullmatch(r"[A-Z][a-z]?", window[match.start() : last]) and (
+                _ION.match(window, last) or _ADDED.search(window[max(start, match.start() - 30) : match.start()])
+            ):
+                continue  # an ion, or what was added
             if is_formula(window[match.start() : last]) and window[match.start() : last] not in self.not_materials:
                 bare = re.sub(r"[\s_{}]", "", window[match.start() : last])
                 add(match.start(), last, "gas" if bare in _ASIDE_CHEMICALS else "formula")
-        for match in _POLYMER.finditer(window, start, end):
+        for match in (*_POLYMER.finditer(window, start, end), *_SHORT_POLYMER.finditer(window, start, end)):
             stop = self._polymer_end(match, end)
             if stop is not None:
                 add(match.start(), stop, "name")
@@ -232,7 +258,8 @@ class Names:
         for match in _LABEL.finditer(window, start, end):
             code = match["code"]
             if code is None or not (
-                code in self.not_materials or re.fullmatch(r"(?:[CHNO]\d+|[A-Z]{2,}s|X\d|F\d|T\d+|\d+)", code)
+                any(part in self.not_materials for part in (code, *code.split("-")))
+                or re.fullmatch(r"(?:[CHNO]\d+|[A-Z]{2,}s|X\d|F\d|T\d+|\d+)", code)
             ):
                 first = match.start("one") if match["one"] and re.match(r"\w+s\b", match.group()) else match.start()
                 add(first, match.end(), "label")
@@ -255,7 +282,12 @@ class Names:
             r"(?<![A-Za-z])(?:[Ii]t|[Ii]ts|[Tt]hey|[Tt]heir|the former|the latter)(?![A-Za-z])", window[start:end]
         ):
             add(start + match.start(), start + match.end(), "generic")
-        return self._with_modifiers(self._joined(_without_overlaps(found)), start)
+        kept = [
+            replace(m, kind="gas") if re.sub(r"[\s_{}]", "", self.plain[m.start : m.end]) in _ASIDE_CHEMICALS else m
+            for m in _without_overlaps(found)
+            if not window.startswith("-type ", m.end)
+        ]
+        return self._with_modifiers(self._joined(kept), start)
 
     def _trusted(self, word: str) -> bool:
         """Whether letters in capitals that no list knows are used as a material's name somewhere in the document."""
@@ -265,9 +297,13 @@ class Names:
             named = re.search(
                 rf"(?<![\w-]){re.escape(bare)}s?(?:\s(?:and|or|/)\s[\w-]+)?[\s-](?:[a-z]+\s)?{nouns}", self.plain
             )
-            self._codes[bare] = (
-                bool(named) or self.plain.count(bare) >= 4 or (re.search(r"\d", bare) is not None and "-" in bare)
+            word = rf"(?<![\w-]){re.escape(bare)}s?"
+            subject = re.search(
+                rf"(?:^|[.;:]\s)(?:The\s)?{word}\s(?:[a-z]+ly\s)?{_USED}|\b(?:neat|pure|pristine|unmodified|give|gave|giving|yield|called|named|obtain)\s{word}(?![\w-])",
+                self.plain,
             )
+            coded = re.search(r"\d", bare) is not None and ("-" in bare or len(re.findall(r"[A-Z]", bare)) > 3)
+            self._codes[bare] = bool(named) or bool(subject) or self.plain.count(bare) >= 4 or coded
         return self._codes[bare]
 
     def _polymer_end(self, match: re.Match[str], end: int) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sozai.assistant.documents.document import Document, Span
@@ -12,21 +12,39 @@ from sozai.assistant.extraction.conditions import Condition, attach, find_condit
 from sozai.assistant.extraction.formula import resolve, unknowns
 from sozai.assistant.extraction.materials import Mention, Names
 from sozai.assistant.extraction.quantities import Found, find_quantities
+from sozai.assistant.extraction.ranking import Candidate, Spoken, candidates_of, chances, probability, weights
 from sozai.assistant.extraction.record import Quantity, Record
+from sozai.assistant.extraction.record_features import record_features
 from sozai.assistant.extraction.schema import Property
-from sozai.assistant.extraction.subjects import Choice, choose, is_aside
+from sozai.assistant.extraction.subjects import Choice, choose, is_aside, lists_of
 from sozai.assistant.extraction.values import Value, find_values
 
 _CITED = re.compile(
     r"\[\d{1,3}(?:\s?[-,–]\s?\d{1,3})*\]|\bet al\.?|\b[Rr]ef(?:s)?\.\s?\d+|\bpreviously reported\b|\breported by\b|\bin the literature\b|\bwas reported to\b"  # noqa: E501
 )
 _METHODS = re.compile(r"\b(?:electrochemical impedance spectroscopy|impedance spectroscopy|EIS|ac impedance|AC impedance|dc polari[sz]ation|DC polari[sz]ation|four[- ]probe|van der Pauw|DSC|differential scanning calorimetry|DMA|dynamic mechanical analysis|TGA|thermogravimetric analysis|GPC|size exclusion chromatography|nanoindentation|Hall effect|UV-vis|DFT|density functional theory|molecular dynamics|NMR|cyclic voltammetry)\b")  # fmt: skip  # noqa: E501
+_LIKELY = 0.65
+"""A material that the rules doubt must have this chance among the candidates."""
+_PAIR = ("the former", "the latter")
 _BACK = 3
 """Sentences that a pronoun may reach back."""
 _FADE = 0.6
 """How much of a material's weight is left a sentence later."""
 _CLEAR = 0.3
 """The second most spoken of must have less than this part of the first's weight where nothing in the sentence refers back."""  # noqa: E501
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A record with what it was chosen from: candidates, their names, and the features of the record."""
+
+    record: Record
+    candidates: Sequence[Candidate]
+    names: Sequence[str]
+    features: Mapping[str, float]
+
+
+Trace = list[Reading]
 
 
 @dataclass
@@ -36,6 +54,8 @@ class Context:
     Attributes:
         weights: how much each material has been spoken of, lately more than long ago; by meaning.
         last: mention and sentence that named a material last, by meaning.
+        counts: how often, and the sentence that named it first.
+        runs: lists of materials ("A, B and C") of the last sentences, with the number of their sentence.
         variable: formula with open variables seen last.
         values: last stated values of variables.
         conditions: of the last value, for "at this temperature".
@@ -43,9 +63,18 @@ class Context:
 
     weights: dict[str, float] = field(default_factory=dict)
     last: dict[str, tuple[Mention, int]] = field(default_factory=dict)
+    counts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    runs: list[tuple[int, list[Mention]]] = field(default_factory=list)
     variable: Mention | None = None
     values: dict[str, float] = field(default_factory=dict)
     conditions: dict[str, Quantity] = field(default_factory=dict)
+
+    def materials(self) -> list[Spoken]:
+        """Everything that was said of materials before."""
+        return [
+            Spoken(*self.last[key], self.counts[key][1], self.counts[key][0], weight)
+            for key, weight in self.weights.items()
+        ]
 
     def spoken_of(self, number: int, clear: float = 0.6) -> tuple[Mention | None, str]:
         """The material most spoken of lately, for a sentence that names none, and why that may be wrong."""
@@ -66,6 +95,7 @@ def records_of(
     schema: Sequence[Property],
     others: Sequence[Property],
     context: Context,
+    trace: Trace | None = None,
 ) -> list[Record]:
     """Records of one sentence, and the context updated for the next one.
 
@@ -76,6 +106,7 @@ def records_of(
         schema: wanted properties.
         others: properties known besides, which take the numbers that are theirs.
         context: of the sentences before.
+        trace: told what each record was chosen from, for fitting.
     """
     sentence = document.sentences[number]
     start, end, plain = sentence.start, sentence.end, names.plain
@@ -91,14 +122,15 @@ def records_of(
         )
         for value in values:
             records.append(
-                _record(document, number, value, values, found, mentions, conditions, pieces, plain, context)
+                _record(document, number, value, values, found, mentions, conditions, pieces, plain, context, trace)
             )
     _remember(number, mentions, plain, start, context)
     return records
 
 
 def _record(document: Document, number: int, value: Value, values: Sequence[Value], found: Sequence[Found], mentions: Sequence[Mention],  # noqa: E501
-            conditions: Sequence[Condition], pieces: Sequence[tuple[int, int]], plain: str, context: Context) -> Record:  # fmt: skip  # noqa: E501
+            conditions: Sequence[Condition], pieces: Sequence[tuple[int, int]], plain: str, context: Context,
+            trace: Trace | None = None) -> Record:  # fmt: skip  # noqa: E501
     sentence = document.sentences[number]
     start, end = sentence.start, sentence.end
     one, wanted = found[value.number], value.property
@@ -106,23 +138,38 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
     device = wanted.of == "device"
     choice = choose(one, value.cue, value.rank, mentions, plain, start, end, pieces, same, device)
     doubts = [value.doubt] if value.doubt else []
-    mention, text = None, ""
     if choice is not None:
-        mention, doubt = _meant(choice, number, mentions, context)
+        by_rule, doubt = _meant(choice, number, mentions, context)
         doubts += [reason for reason in (choice.doubt, doubt) if reason]
+        how = (
+            choice.how if choice.mention is by_rule else "former" if choice.mention.text.lower() in _PAIR else "before"
+        )
+    elif (listed := _listed_before(value, number, context)) is not None:
+        by_rule, how = listed, "list before"
     else:
-        mention, doubt = context.spoken_of(number, _CLEAR)
-        doubts += [doubt] if doubt else ["a value of a device; its sentence names none"] if device else []
-    if mention is None:
-        doubts.append("no material is named near it")
-    else:
+        by_rule, doubt = context.spoken_of(number, _CLEAR)
+        how = "before"
+        doubts += [doubt] if doubt else []
+    candidates = candidates_of(
+        one, value.cue, mentions, plain, start, end, pieces, number, context.materials(), (by_rule, how), device
+    )
+    shares = chances(candidates)
+    mention, text = by_rule, ""
+    if candidates:
+        best = max(range(len(shares)), key=shares.__getitem__)
+        mention = candidates[best].mention
+        if by_rule is not None and _key(mention.meaning) != _key(by_rule.meaning):
+            doubts.append(f"it may be a value of {by_rule.text}")
+    if mention is not None:
         text = _resolved(mention, value, values, found, plain, start, context)
+    unsure_of: list[str] = []
     attached: dict[str, Quantity] = {}
     for name in wanted.conditions:
         condition, unsure = attach(name, one, value.rank, same, conditions, plain, start, end, pieces)
         if condition is not None:
             attached[name] = condition.quantity
             if unsure:
+                unsure_of.append(name)
                 doubts.append(f"its {name.replace('_', ' ')} may belong to another value")
     if (
         "temperature" in wanted.conditions
@@ -145,10 +192,42 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
     )
     span = Span(mention.start, mention.end) if mention is not None else Span(start, start)
     cited = _CITED.search(document.text, start, end)
-    return Record(
-        text, span, wanted.name, quantity, Span(start, end), attached, method.group() if method else "", tuple(dict.fromkeys(doubts)),  # noqa: E501
-        cited=cited.group() if cited else "",
+    agreed = by_rule is not None and mention is not None and _key(mention.meaning) == _key(by_rule.meaning)
+    seen = record_features(
+        value, one, mentions, conditions, attached, unsure_of, plain, start, end, sorted(shares, reverse=True), agreed,
+        len(doubts), mention,
     )  # fmt: skip
+    chance = probability(seen) if mention is not None else 0.0
+    record = Record(
+        text, span, wanted.name, quantity, Span(start, end), attached, method.group() if method else "",
+        _reasons(chance, max(shares, default=0.0), doubts, mention, cited is not None), cited=cited.group() if cited else "", probability=round(chance, 3),
+    )  # fmt: skip
+    if trace is not None:
+        names = [_resolved(c.mention, value, values, found, plain, start, context) for c in candidates]
+        trace.append(Reading(record, candidates, names, seen))
+    return record
+
+
+def _reasons(
+    chance: float, share: float, doubts: Sequence[str], mention: Mention | None, cited: bool
+) -> tuple[str, ...]:
+    """Why a record is to be looked at; nothing where it is probable enough and the document's own."""
+    out: list[str] = []
+    if mention is None:
+        out.append("no material is named near it")
+    elif chance < weights()["threshold"] or (doubts and share < _LIKELY):
+        out += [f"{chance:.0%} probable", *doubts]
+    if cited:
+        out.append("attributed to another work")
+    return tuple(dict.fromkeys(out))
+
+
+def _listed_before(value: Value, number: int, context: Context) -> Mention | None:
+    """The member of a list of an earlier sentence that has as many members as the value's list."""
+    if value.rank is None:
+        return None
+    fitting = [run for at, run in context.runs if len(run) == value.rank[1] and number - at <= 2]
+    return fitting[-1][value.rank[0]] if fitting else None
 
 
 def _meant(choice: Choice, number: int, mentions: Sequence[Mention], context: Context) -> tuple[Mention | None, str]:
@@ -160,10 +239,11 @@ def _meant(choice: Choice, number: int, mentions: Sequence[Mention], context: Co
     before = [
         other for other in mentions if other.end <= mention.start and other.kind not in ("generic", "gas", "device")
     ]
-    if word == "the former" and len(before) >= 1:
-        return before[0], ""
-    if word == "the latter" and len(before) >= 2:
-        return before[-1], ""
+    pairs = [run for at, run in context.runs if len(run) == 2 and number - at <= 2]
+    if word == "the former" and (before or pairs):
+        return before[0] if before else pairs[-1][0], ""
+    if word == "the latter" and (len(before) >= 2 or pairs):
+        return before[-1] if len(before) >= 2 else pairs[-1][1], ""
     if before:
         distinct = {other.meaning for other in before}
         return before[0] if len(distinct) > 1 else before[-1], "" if len(
@@ -233,11 +313,17 @@ def _remember(number: int, mentions: Sequence[Mention], plain: str, start: int, 
     named = [mention for mention in mentions if mention.kind in ("formula", "name", "abbreviation", "label")]
     for key in context.weights:
         context.weights[key] *= _FADE
+    context.runs = [(at, run) for at, run in context.runs if number - at < _BACK]
+    context.runs += [
+        (number, run) for run in lists_of([m for m in mentions if m.kind != "device"], plain) if len(run) > 1
+    ]
     for place, mention in enumerate(named):
         key = _key(mention.meaning)
         weight = 0.3 if is_aside(plain, start, mention) else 2.0 if place == 0 else 1.0
         context.weights[key] = context.weights.get(key, 0.0) + weight
         context.last[key] = (mention, number)
+        count, first = context.counts.get(key, (0, number))
+        context.counts[key] = (count + 1, first)
 
 
 def _key(name: str) -> str:

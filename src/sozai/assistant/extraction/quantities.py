@@ -123,8 +123,8 @@ def _atom(text: str, plain: str, match: re.Match[str]) -> Found | None:
     if "-" in sign:
         value = -value
     unit = read_unit(plain, last)
-    if unit is not None and plain[last : unit.end].strip() == "C" and abs(value) < 15:
-        unit = None  # a charging rate rather than a temperature
+    if unit is not None and plain[last : unit.end].strip() == "C" and abs(value) <= 15:
+        unit = None  # a charging rate or a charge rather than a temperature
     elif unit is None:
         following = plain[last : last + 1]
         if following.isalpha() or (following in "_^{'" and following) or plain[last : last + 2] == "-(":

@@ -173,6 +173,11 @@ def is_aside(plain: str, start: int, mention: Mention) -> bool:
     return _ASIDE.search(lead) is not None or _COMPARED.search(lead) is not None
 
 
+def is_compared(plain: str, start: int, mention: Mention) -> bool:
+    """Whether a material is one that another is compared with: "higher than that of A"."""
+    return _COMPARED.search(plain[max(start, mention.start - 60) : mention.start]) is not None
+
+
 def _narrowed(mention: Mention, eligible: Sequence[Mention], plain: str) -> Mention:
     """ "the composite of A" is A."""
     if mention.kind == "generic":

@@ -18,9 +18,23 @@ _NO_VALUE = re.compile(
     r"(?:\bby\s(?:up to\s|about\s|over\s|more than\s|around\s|almost\s|only\s|~\s?)?|\bwithin\s|±\s?|\bfactor of\s|\bstep(?:s)? of\s|\bdifference of\s|\brate of\s|\berror of\s|\bonly\sa\s|\bmore than\s(?=\d+\s?times))$",  # noqa: E501
     re.IGNORECASE,
 )
+_IF = re.compile(
+    r"\b(?:when|if|once|until|as long as)\s(?:the\s)?[^,;]{0,60}\b(?:is|was|were|are|becomes?|exceeds?|exceeded)\s?(?:(?:higher|lower|greater|larger|smaller|more|less|larger) than|above|below|over|under)?\s?$|"
+    r"\b(?:for|when|at)\s\S{1,8}(?:\s\S{1,4})?\s?[<>≤≥]\s?$",
+    re.IGNORECASE,
+)
+"""A number that says when something holds is no measured value: "when the crystallinity was lower than 63%"."""
+_OFFSET = re.compile(r"[A-Za-z}_]\s?[+]\s?$")
 _CHANGE_AFTER = re.compile(
     r"\s?(?:-?fold|times|orders? of|(?:relative\s)?(?:increase|decrease|improvement|enhancement|reduction|higher|lower|greater|larger|smaller|loss of|drop|of (?:that|the (?:initial|original|value|theoretical))|increment|strain\b|RH\b|relative humidity|weight loss\b|enhanced|more|less|faster))"  # noqa: E501
 )
+_AGAINST = re.compile(
+    r"(?:[^;.]|\.\d){0,90}?(?:\bagainst|\bversus|\bvs\.?|\bcompared\s(?:with|to)|\bthan\s(?:that|those)\s(?:of|for)|"
+    r"\b(?:while|whereas|but)\s(?:that|those)\s(?:of|for)|\bthe\slatter)\b(?:[^;.]|\.\d){0,60}"
+    r"|\s?(?:\([^()]{1,20}\)\s)?(?:at|for|in|with)\s[^,;()]{1,40}?(?:,?\sand|,|,?\sto|,?\sbut)\s(?:only\s|about\s|ca\.\s|~)?",
+    re.IGNORECASE,
+)
+"""Between two values of one property: "1 MPa, against 2 MPa for A"; "1 MPa at 25 degC and 2 MPa at 50 degC"."""
 _ADJECTIVE = re.compile(
     r"\s?(?:\([^()]{1,25}\)\s?)?(?:of\s|for\s|in\s)?(?:the\s|its\s|their\s|an?\s)?(?:(?:high|total|average|mean|maximum|initial|peak|water|corresponding|room temperature|lithium|overall)\s)*$",  # noqa: E501
     re.IGNORECASE,
@@ -67,7 +81,9 @@ def find_values(plain: str, start: int, end: int, found: Sequence[Found], mentio
     out: list[Value] = []
     for number, one in enumerate(found):
         lead, tail = plain[max(start, one.start - 40) : one.start], plain[one.end : min(end, one.end + 40)]
-        if (_NO_VALUE.search(lead) and one.change == "") or _CHANGE_AFTER.match(tail):
+        if (_NO_VALUE.search(lead) and one.change == "") or _CHANGE_AFTER.match(tail) or _OFFSET.search(lead):
+            continue
+        if _IF.search(plain[max(start, one.start - 90) : one.start]):
             continue
         best = _best(plain, start, one, cues, mentions, found)
         if best is None:
@@ -78,7 +94,39 @@ def find_values(plain: str, start: int, end: int, found: Sequence[Found], mentio
         if converted is None:
             continue
         out.append(Value(number, best[0], *converted, best[1], _rank(one, found), best[2]))
-    return _in_order(plain, start, end, out, found, cues)
+    return _in_order(plain, start, end, _with_compared(plain, start, out, found, cues), found, cues)
+
+
+def _with_compared(
+    plain: str,
+    start: int,
+    values: Sequence[Value],
+    found: Sequence[Found],
+    cues: Sequence[tuple[int, int, Property]],
+) -> list[Value]:
+    """The values with those that are only compared with one of them and take its property."""
+    out = {value.number: value for value in values}
+    for number, one in enumerate(found):
+        before = [out[n] for n in range(number) if n in out]
+        if (
+            number in out
+            or one.unit is None
+            or not before
+            or _NO_VALUE.search(plain[max(start, one.start - 40) : one.start])
+        ):
+            continue
+        last = before[-1]
+        gap_start = found[last.number].end
+        if found[last.number].unit != one.unit or any(
+            gap_start <= n.start < one.start and n.unit == one.unit for n in found
+        ):
+            continue
+        if any(gap_start <= cue[0] < one.start for cue in cues) or _CHANGE_AFTER.match(plain[one.end : one.end + 40]):
+            continue
+        converted = _in_unit(one, last.property)
+        if converted is not None and _AGAINST.fullmatch(plain[gap_start : one.start]):
+            out[number] = Value(number, last.property, *converted, last.cue, None, last.doubt)
+    return [out[number] for number in sorted(out)]
 
 
 def _cues(plain: str, start: int, end: int, properties: Sequence[Property]) -> list[tuple[int, int, Property]]:

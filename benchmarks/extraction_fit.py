@@ -1,0 +1,265 @@
+"""Fits ``weights.json`` of ``sozai extract``: whose a value is, and how probable a record is right.
+
+python benchmarks/extraction_fit.py --data FOLDER [--write]
+
+Trained on the 15 fuel-cell papers for tuning (SOFC-Exp, CC BY 4.0), the 30 own sentences for tuning and the self-made
+passages; everything is deterministic. The polymer abstracts ("not for sale") are not in the weights: with ``--polymers``
+they are added for comparison, and nothing is written. Cross-validation is grouped by document.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import common  # noqa: F401
+import extraction_score
+import extraction_sets
+import numpy as np
+from extraction_sets import Case
+from scipy.optimize import minimize
+
+from sozai.assistant.extraction import extract, ranking
+from sozai.assistant.extraction.pairing import Reading
+
+WEIGHTS = Path(ranking.__file__).with_name("weights.json")
+FOLDS, KEPT = 10, 0.65
+"""Folds of the cross-validation, and the recall that the threshold leaves."""
+RIDGE = {"material": 0.3, "record": 1.0}
+"""L2 penalties; features are not scaled, most are 0 or 1."""
+
+
+@dataclass
+class Example:
+    """A value of a training document: its reading, which candidates are right, its document's group and gold."""
+
+    reading: Reading
+    right: list[bool]
+    case: Case
+    parts: frozenset[str]
+    group: int
+    inside: bool
+
+
+def examples_of(sets: Sequence[tuple[list[Case], frozenset[str]]]) -> list[Example]:
+    """Every value that the rules find, with what the annotation says of it."""
+    out, group = [], 0
+    for cases, parts in sets:
+        for case in cases:
+            group += 1
+            trace: list[Reading] = []
+            extract(case.document, list(case.wanted) or None, trace)
+            for reading in trace:
+                record = reading.record
+                golds = [g for g in case.gold if g.judged and extraction_score.agrees(record, g, case, frozenset())]
+                right = [
+                    any(extraction_score.names_agree(name, m) for g in golds for m in g.materials)
+                    for name in reading.names
+                ]  # noqa: E501
+                inside = any(a <= record.quantity.span.start < b for a, b in case.scope)
+                out.append(Example(reading, right, case, parts, group, inside))
+    return out
+
+
+def fit_material(examples: Sequence[Example]) -> dict[str, float]:
+    """Conditional logistic regression: the chance of the right candidates among all of them."""
+    used = [e for e in examples if any(e.right) and not all(e.right)]
+    names = sorted({name for e in used for c in e.reading.candidates for name in c.features})
+    place = {name: n for n, name in enumerate(names)}
+    rows, owner, right = [], [], []
+    for number, e in enumerate(used):
+        for candidate, good in zip(e.reading.candidates, e.right, strict=True):
+            row = np.zeros(len(names))
+            for name, x in candidate.features.items():
+                row[place[name]] = x
+            rows.append(row)
+            owner.append(number)
+            right.append(good)
+    x, group, good = np.array(rows), np.array(owner), np.array(right)
+
+    def loss(w):  # type: ignore[no-untyped-def]
+        z = x @ w
+        z = z - np.maximum.reduceat(z, np.flatnonzero(np.r_[True, group[1:] != group[:-1]]))[group]
+        share = np.exp(z)
+        every = np.bincount(group, share)
+        ours = np.bincount(group, share * good)
+        slope = x.T @ (share / every[group] - share * good / ours[group])
+        return float(np.log(every / ours).sum() + RIDGE["material"] * w @ w), slope + 2 * RIDGE["material"] * w
+
+    w = minimize(loss, np.zeros(len(names)), jac=True, method="L-BFGS-B").x
+    return {name: round(float(v), 3) for name, v in zip(names, w, strict=True) if abs(v) >= 5e-4}
+
+
+def chosen(example: Example, material: dict[str, float]) -> tuple[dict[str, float], bool] | None:
+    """Features of the record with the best candidate by these weights, and whether it is right; none without one."""
+    from dataclasses import replace
+
+    reading = example.reading
+    if not reading.candidates:
+        return None
+    shares = ranking.chances(reading.candidates, material)
+    best = int(np.argmax(shares))
+    features = dict(reading.features)
+    candidate = reading.candidates[best]
+    top = float(max(shares))
+    features["chance of the material"] = float(np.log(max(top, 1e-4) / max(1.0 - top, 1e-2)))
+    features["the rules agree"] = float(candidate.features["the rules' choice"] > 0)
+    features["material of an earlier sentence"] = float("in the sentence" not in candidate.features)
+    record = replace(reading.record, material=reading.names[best])
+    good = any(extraction_score.agrees(record, g, example.case, example.parts) for g in example.case.gold)
+    return features, good
+
+
+def fit_record(rows: Sequence[tuple[dict[str, float], bool]]) -> dict[str, float]:
+    """Logistic regression on whether a record is right."""
+    names = sorted({name for features, _ in rows for name in features})
+    x = np.array([[features.get(name, 0.0) for name in names] + [1.0] for features, _ in rows])
+    y = np.array([good for _, good in rows], float)
+    penalty = np.r_[np.full(len(names), RIDGE["record"]), 0.0]
+
+    def loss(w):  # type: ignore[no-untyped-def]
+        z = x @ w
+        p = 1.0 / (1.0 + np.exp(-z))
+        return float((np.logaddexp(0, z) - y * z).sum() + penalty @ (w * w)), x.T @ (p - y) + 2 * penalty * w
+
+    w = minimize(loss, np.zeros(len(names) + 1), jac=True, method="L-BFGS-B").x
+    return {name: round(float(v), 3) for name, v in zip([*names, "constant"], w, strict=True) if abs(v) >= 5e-4}
+
+
+def cross_validated(examples: Sequence[Example]) -> tuple[list[tuple[float, bool, Example]], dict[str, float]]:
+    """Each record's chance by weights fitted without its document, and how often the best candidate is right."""
+    fold = {
+        group: n % FOLDS
+        for n, group in enumerate(np.random.default_rng(0).permutation(sorted({e.group for e in examples})))
+    }  # noqa: E501
+    out: list[tuple[float, bool, Example]] = []
+    picks, rules, total = 0, 0, 0
+    for turn in range(FOLDS):
+        rest = [e for e in examples if fold[e.group] != turn]
+        inner: list[tuple[dict[str, float], bool]] = []
+        for half in range(4):  # the chance of the material must be one that its own fit has not seen
+            seen = fit_material([e for e in rest if fold[e.group] % 4 != half])
+            inner += [row for e in rest if fold[e.group] % 4 == half and e.inside and (row := chosen(e, seen))]
+        material, record = fit_material(rest), fit_record(inner)
+        for e in (e for e in examples if fold[e.group] == turn):
+            row = chosen(e, material)
+            if any(e.right) and not all(e.right):
+                total += 1
+                picks += e.right[int(np.argmax(ranking.chances(e.reading.candidates, material)))]
+                rules += any(
+                    r for r, c in zip(e.right, e.reading.candidates, strict=True) if c.features["the rules' choice"]
+                )  # noqa: E501
+            if row and e.inside:
+                out.append((ranking.probability(row[0], record), row[1], e))
+    return out, {"judged": total, "learned": picks / total, "rules": rules / total}
+
+
+def final(examples: Sequence[Example]) -> tuple[dict[str, float], dict[str, float]]:
+    """Weights fitted on everything; the record's on chances of materials that were cross-validated."""
+    rows: list[tuple[dict[str, float], bool]] = []
+    for turn in range(4):
+        seen = fit_material([e for e in examples if e.group % 4 != turn])
+        rows += [row for e in examples if e.group % 4 == turn and e.inside and (row := chosen(e, seen))]
+    return fit_material(examples), fit_record(rows)
+
+
+def curve(scored: Sequence[tuple[float, bool, Example]], gold: int) -> list[dict[str, float]]:
+    """Precision and recall at thresholds."""
+    out = []
+    for threshold in np.arange(0.0, 0.96, 0.05):
+        kept = [good for chance, good, _ in scored if chance >= threshold]
+        if kept:
+            out.append(
+                {
+                    "threshold": round(float(threshold), 2),
+                    "given": len(kept),
+                    "precision": round(sum(kept) / len(kept), 3),
+                    "recall": round(sum(kept) / gold, 3),
+                }
+            )  # noqa: E501
+    return out
+
+
+def threshold_for(sets: Sequence[tuple[Sequence[tuple[float, bool, Example]], int]]) -> float:
+    """The highest chance that still leaves a recall of ``KEPT`` in every set, in steps of 0.01."""
+    fitting = [
+        t for t in np.arange(0.3, 0.99, 0.01)
+        if all(sum(good for chance, good, _ in rows if chance >= t) >= KEPT * gold for rows, gold in sets)
+    ]  # fmt: skip
+    return round(float(max(fitting, default=0.5)), 2)
+
+
+def calibration(scored: Sequence[tuple[float, bool, Example]]) -> list[tuple[str, int, float, float]]:
+    """Stated and true share of right records by chance."""
+    out = []
+    for low, high in ((0, 0.3), (0.3, 0.5), (0.5, 0.7), (0.7, 0.8), (0.8, 0.9), (0.9, 1.01)):
+        rows = [(chance, good) for chance, good, _ in scored if low <= chance < high]
+        if rows:
+            out.append(
+                (
+                    f"{low:.1f}-{min(high, 1):.1f}",
+                    len(rows),
+                    float(np.mean([r[0] for r in rows])),
+                    float(np.mean([r[1] for r in rows])),
+                )
+            )  # noqa: E501
+    return out
+
+
+def main() -> None:
+    """Fit, report, and write with ``--write``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument(
+        "--polymers", action="store_true", help="add the polymer abstracts for training; writes nothing"
+    )
+    parser.add_argument("--write", action="store_true", help="write weights.json")
+    arguments = parser.parse_args()
+    both, material = frozenset(("temperature", "material")), frozenset(["material"])
+    text = arguments.data / "text"
+    sets = {
+        "fuel cells": (extraction_sets.fuel_cells(text / "sofc_exp_30_papers.tar.gz", "tune"), both),
+        "own sentences": (extraction_sets.own("tune"), both),
+        "own passages": (extraction_sets.passages("training_passages.jsonl"), both),
+    }
+    if arguments.polymers:
+        sets["polymers"] = (extraction_sets.polymers(text / "polymer_abstracts_train.json.gz"), material)
+    examples = examples_of(list(sets.values()))
+    scored, picks = cross_validated(examples)
+    print("material chosen right (cross-validated, where candidates differ):", picks)
+    parts = {}
+    for name, (cases, _) in sets.items():
+        mine = {id(case) for case in cases}
+        parts[name] = [row for row in scored if id(row[2].case) in mine], sum(len(c.gold) for c in cases)
+    threshold = threshold_for(list(parts.values()))
+    print("threshold", threshold)
+    for name, (cases, _) in sets.items():
+        part = parts[name][0]
+        print(name, "gold", sum(len(c.gold) for c in cases))
+        for row in curve(part, sum(len(c.gold) for c in cases)):
+            print("  ", row)
+    print("calibration", *calibration(scored), sep="\n  ")
+    material_weights, record_weights = final(examples)
+    if arguments.write and not arguments.polymers:
+        content = {
+            "source": "SOFC-Exp tuning papers (Friedrich et al., ACL 2020, CC BY 4.0), own sentences and passages",
+            "command": "python " + " ".join(["benchmarks/extraction_fit.py", "--data data", "--write"]),
+            "threshold": threshold,
+            "calibration": [
+                dict(zip(("bin", "records", "stated", "right"), (a, n, round(s, 3), round(r, 3)), strict=True))
+                for a, n, s, r in calibration(scored)
+            ],  # noqa: E501
+            "material": material_weights,
+            "record": record_weights,
+        }
+        WEIGHTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    else:
+        print(json.dumps({"material": material_weights, "record": record_weights}, indent=1), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""Whose a value is: every material that it may belong to, weighed by what is seen of it in the text.
+
+A conditional logistic model: a candidate's score is the sum of its features' weights, the chance that the value is its
+own the softmax of the scores of all candidates. The weights are fitted by ``benchmarks/extraction_fit.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from sozai.assistant.extraction.clauses import clause_of, cost
+from sozai.assistant.extraction.materials import Mention
+from sozai.assistant.extraction.quantities import Found
+from sozai.assistant.extraction.subjects import is_aside, is_compared
+
+MOST_BEFORE = 5
+"""Materials of earlier sentences that are weighed."""
+_NOUN = re.compile(
+    r"\)?\s(?:[a-z]+\s)?(?:membrane|film|polymer|copolymer|composite|blend|ceramic|electrolyte|pellet|sample|glass|hydrogel|cell|cathode|anode|fiber|specimen|alloy|crystal)s?\b"
+)
+_REFERENCE = re.compile(r"(?:pristine|neat|pure|commercial|unmodified|conventional|original|undoped|bare)\s$", re.I)
+_PRODUCT = re.compile(r"\b(?:Nafion|Kapton|Celgard|Matrimid|Aquivion|Teflon|Hyflon|Pebax)\b")
+"""Products sold: papers name them to compare with their own."""
+_OWN = re.compile(r"\b(?:of|for)\s(?:the\s|our\s|a\s)?$", re.I)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A material that a value may belong to, with the features of that pairing."""
+
+    mention: Mention
+    features: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What was said of a material before a sentence: its last mention, how often, how lately, how strongly."""
+
+    mention: Mention
+    sentence: int
+    first: int
+    count: int
+    weight: float
+
+
+@lru_cache(maxsize=1)
+def weights() -> dict[str, Any]:
+    """The fitted numbers: ``material``, ``record``, ``threshold`` and where they come from."""
+    return json.loads(Path(__file__).with_name("weights.json").read_text(encoding="utf-8"))
+
+
+def candidates_of(one: Found, cue: tuple[int, int] | None, mentions: Sequence[Mention], plain: str, start: int, end: int,
+                  pieces: Sequence[tuple[int, int]], number: int, before: Sequence[Spoken], rule: tuple[Mention | None, str],
+                  device: bool) -> list[Candidate]:  # fmt: skip
+    """The materials that a value may belong to.
+
+    Args:
+        one: the value.
+        cue: place of the property's name.
+        mentions: materials of the sentence.
+        plain, start, end: of the sentence, signs unified.
+        pieces: its clauses.
+        number: of the sentence in the document.
+        before: materials of earlier sentences.
+        rule: the mention that the rules choose, and how.
+        device: whether the property is one of devices.
+    """
+    named = [m for m in mentions if m.kind not in ("generic", "gas")]
+    total = sum(spoken.count for spoken in before) + len(named)
+    known = {_key(spoken.mention.meaning): spoken for spoken in before}
+    places: dict[str, list[Mention]] = {}
+    for mention in named:
+        places.setdefault(_key(mention.meaning), []).append(mention)
+    chosen, how = rule
+    chosen_key = _key(chosen.meaning) if chosen is not None else ""
+    home = clause_of(pieces, one.start)
+    out = []
+    for key, group in places.items():
+        mention = (
+            chosen if chosen in group else min(group, key=lambda m: min(abs(m.start - one.end), abs(one.start - m.end)))
+        )  # noqa: E501
+        assert mention is not None
+        spoken = known.get(key)
+        features = _general(mention, spoken, len(group), total, key == chosen_key, how, device)
+        first, last = sorted(((mention.start, mention.end), (one.start, one.end)))
+        between = {k for k, others in places.items() if k != key and any(first[1] <= m.start < last[0] for m in others)}
+        lead, tail = plain[max(start, mention.start - 30) : mention.start], plain[mention.end : mention.end + 40]
+        features |= {
+            "in the sentence": 1.0,
+            "behind the value": float(mention.start >= one.end),
+            "in the value's clause": float(clause_of(pieces, mention.start) == home),
+            "far": math.log1p(cost(plain, first[1], last[0])),
+            "others between": min(len(between), 3.0),
+            "alone in the sentence": float(len(places) == 1),
+            "first of the sentence": float(named[0] in group),
+            "an aside": float(is_aside(plain, start, mention)),
+            "compared with": float(is_compared(plain, start, mention)),
+            "a reference": float(_REFERENCE.search(lead) is not None),
+            "of or for it": float(_OWN.search(lead) is not None),
+            "before a noun": float(_NOUN.match(tail) is not None),
+            "behind the property": float(cue is not None and cue[1] <= mention.start < one.start),
+        }
+        out.append(Candidate(mention, features))
+    earlier = sorted((s for k, s in known.items() if k not in places), key=lambda s: -s.weight)
+    kept = earlier[:MOST_BEFORE]
+    kept += [s for s in earlier[MOST_BEFORE:] if _key(s.mention.meaning) == chosen_key]
+    strongest = max((s.count for s in before), default=0)
+    for spoken in kept:
+        ours = _key(spoken.mention.meaning) == chosen_key
+        features = _general(spoken.mention, spoken, 0, total, ours, how, device)
+        features |= {
+            "one sentence back": float(number - spoken.sentence == 1),
+            "sentences back": math.log1p(number - spoken.sentence),
+            "weight before": spoken.weight / (spoken.weight + 1.0),
+            "most spoken of before": float(spoken is earlier[0]),
+            "most frequent before": float(spoken.count == strongest),
+            "others in the sentence": float(bool(places)),
+        }
+        out.append(Candidate(spoken.mention, features))
+    return out
+
+
+def _general(
+    mention: Mention, spoken: Spoken | None, here: int, total: int, chosen: bool, how: str, device: bool
+) -> dict[str, float]:  # noqa: E501
+    count = here + (spoken.count if spoken else 0)
+    bare = re.sub(r"[^A-Za-z]", "", mention.text)
+    return {
+        "the rules' choice": float(chosen),
+        f"the rules' choice, {how}": float(chosen),
+        f"a {mention.kind}": 1.0,
+        "a device for a device's value": float(device and mention.kind == "device"),
+        "a material for a device's value": float(device and mention.kind != "device"),
+        "a device for a material's value": float(not device and mention.kind == "device"),
+        "share of mentions": count / max(1, total),
+        "in the first sentence": float(spoken is not None and spoken.first == 0),
+        "a short name": float(len(bare) <= 2),
+        "a product": float(_PRODUCT.match(mention.text) is not None),
+    }
+
+
+def chances(candidates: Sequence[Candidate], fitted: Mapping[str, float] | None = None) -> list[float]:
+    """For each candidate the chance that the value is its own, among them; fitted weights by default."""
+    table = weights()["material"] if fitted is None else fitted
+    scores = [sum(table.get(name, 0.0) * x for name, x in one.features.items()) for one in candidates]
+    top = max(scores, default=0.0)
+    shares = [math.exp(score - top) for score in scores]
+    return [share / sum(shares) for share in shares]
+
+
+def probability(features: Mapping[str, float], fitted: Mapping[str, float] | None = None) -> float:
+    """The chance that a whole record is right."""
+    table = weights()["record"] if fitted is None else fitted
+    score = table.get("constant", 0.0) + sum(table.get(name, 0.0) * x for name, x in features.items())
+    return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, score))))
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[\s_{}-]", "", name).lower().removesuffix("s")
