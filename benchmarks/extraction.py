@@ -101,8 +101,9 @@ def _curves(sets, kept) -> str:  # type: ignore[no-untyped-def]
             cells.append(f"{right / given:.2f} / {found / gold:.2f}" if given else "-")
         rows.append([name, *cells])
     return (
-        "**Precision / recall by the least probability taken** (strict, every record that names a material, whatever its flags):\n\n"
-        + common.table(  # noqa: E501
+        "**Precision / recall by the least probability taken** (strict, every record that names a material, "
+        "whatever its flags):\n\n"
+        + common.table(
             ["set", "all", "0.66", "0.80", "0.85", "0.90", "0.95"], rows
         )
     )

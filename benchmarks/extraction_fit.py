@@ -3,8 +3,8 @@
 python benchmarks/extraction_fit.py --data FOLDER [--write]
 
 Trained on the 15 fuel-cell papers for tuning (SOFC-Exp, CC BY 4.0), the 30 own sentences for tuning and the self-made
-passages; everything is deterministic. The polymer abstracts ("not for sale") are not in the weights: with ``--polymers``
-they are added for comparison, and nothing is written. Cross-validation is grouped by document.
+passages; everything is deterministic. The polymer abstracts ("not for sale") are not in the weights: with
+``--polymers`` they are added for comparison, and nothing is written. Cross-validation is grouped by document.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def examples_of(sets: Sequence[tuple[list[Case], frozenset[str]]]) -> list[Examp
                 right = [
                     any(extraction_score.names_agree(name, m) for g in golds for m in g.materials)
                     for name in reading.names
-                ]  # noqa: E501
+                ]
                 inside = any(a <= record.quantity.span.start < b for a, b in case.scope)
                 out.append(Example(reading, right, case, parts, group, inside))
     return out
@@ -135,7 +135,7 @@ def cross_validated(examples: Sequence[Example]) -> tuple[list[tuple[float, bool
     fold = {
         group: n % FOLDS
         for n, group in enumerate(np.random.default_rng(0).permutation(sorted({e.group for e in examples})))
-    }  # noqa: E501
+    }
     out: list[tuple[float, bool, Example]] = []
     picks, rules, total = 0, 0, 0
     for turn in range(FOLDS):
@@ -152,7 +152,7 @@ def cross_validated(examples: Sequence[Example]) -> tuple[list[tuple[float, bool
                 picks += e.right[int(np.argmax(ranking.chances(e.reading.candidates, material)))]
                 rules += any(
                     r for r, c in zip(e.right, e.reading.candidates, strict=True) if c.features["the rules' choice"]
-                )  # noqa: E501
+                )
             if row and e.inside:
                 out.append((ranking.probability(row[0], record), row[1], e))
     return out, {"judged": total, "learned": picks / total, "rules": rules / total}
@@ -180,7 +180,7 @@ def curve(scored: Sequence[tuple[float, bool, Example]], gold: int) -> list[dict
                     "precision": round(sum(kept) / len(kept), 3),
                     "recall": round(sum(kept) / gold, 3),
                 }
-            )  # noqa: E501
+            )
     return out
 
 
@@ -206,7 +206,7 @@ def calibration(scored: Sequence[tuple[float, bool, Example]]) -> list[tuple[str
                     float(np.mean([r[0] for r in rows])),
                     float(np.mean([r[1] for r in rows])),
                 )
-            )  # noqa: E501
+            )
     return out
 
 
@@ -252,7 +252,7 @@ def main() -> None:
             "calibration": [
                 dict(zip(("bin", "records", "stated", "right"), (a, n, round(s, 3), round(r, 3)), strict=True))
                 for a, n, s, r in calibration(scored)
-            ],  # noqa: E501
+            ],
             "material": material_weights,
             "record": record_weights,
         }

@@ -130,7 +130,7 @@ def records_of(
 
 def _record(document: Document, number: int, value: Value, values: Sequence[Value], found: Sequence[Found], mentions: Sequence[Mention],  # noqa: E501
             conditions: Sequence[Condition], pieces: Sequence[tuple[int, int]], plain: str, context: Context,
-            trace: Trace | None = None) -> Record:  # fmt: skip  # noqa: E501
+            trace: Trace | None = None) -> Record:  # fmt: skip
     sentence = document.sentences[number]
     start, end = sentence.start, sentence.end
     one, wanted = found[value.number], value.property
@@ -200,7 +200,7 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
     chance = probability(seen) if mention is not None else 0.0
     record = Record(
         text, span, wanted.name, quantity, Span(start, end), attached, method.group() if method else "",
-        _reasons(chance, max(shares, default=0.0), doubts, mention, cited is not None), cited=cited.group() if cited else "", probability=round(chance, 3),
+        _reasons(chance, max(shares, default=0.0), doubts, mention, cited is not None), cited=cited.group() if cited else "", probability=round(chance, 3),  # noqa: E501
     )  # fmt: skip
     if trace is not None:
         names = [_resolved(c.mention, value, values, found, plain, start, context) for c in candidates]

@@ -56,8 +56,8 @@ def weights() -> dict[str, Any]:
     return json.loads(Path(__file__).with_name("weights.json").read_text(encoding="utf-8"))
 
 
-def candidates_of(one: Found, cue: tuple[int, int] | None, mentions: Sequence[Mention], plain: str, start: int, end: int,
-                  pieces: Sequence[tuple[int, int]], number: int, before: Sequence[Spoken], rule: tuple[Mention | None, str],
+def candidates_of(one: Found, cue: tuple[int, int] | None, mentions: Sequence[Mention], plain: str, start: int, end: int,  # noqa: E501
+                  pieces: Sequence[tuple[int, int]], number: int, before: Sequence[Spoken], rule: tuple[Mention | None, str],  # noqa: E501
                   device: bool) -> list[Candidate]:  # fmt: skip
     """The materials that a value may belong to.
 
@@ -85,7 +85,7 @@ def candidates_of(one: Found, cue: tuple[int, int] | None, mentions: Sequence[Me
     for key, group in places.items():
         mention = (
             chosen if chosen in group else min(group, key=lambda m: min(abs(m.start - one.end), abs(one.start - m.end)))
-        )  # noqa: E501
+        )
         assert mention is not None
         spoken = known.get(key)
         features = _general(mention, spoken, len(group), total, key == chosen_key, how, device)
@@ -129,7 +129,7 @@ def candidates_of(one: Found, cue: tuple[int, int] | None, mentions: Sequence[Me
 
 def _general(
     mention: Mention, spoken: Spoken | None, here: int, total: int, chosen: bool, how: str, device: bool
-) -> dict[str, float]:  # noqa: E501
+) -> dict[str, float]:
     count = here + (spoken.count if spoken else 0)
     bare = re.sub(r"[^A-Za-z]", "", mention.text)
     return {

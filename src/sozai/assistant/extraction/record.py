@@ -44,7 +44,7 @@ class Record:
         method: e.g. ``"EIS"``; empty when not said.
         sentence: place of the sentence or table that says so.
         doubts: reasons to look at it before use; such a record is flagged, not hidden.
-        probability: that all of it is right, by the model of ``ranking``; ``None`` where none applies (tables, a person).
+        probability: that all of it is right; ``None`` where there is no model of it (tables, a person).
         cited: the work that the value is attributed to, e.g. ``"[12]"``; empty when it is the document's own.
         by: ``"rules"``, or the model that proposed it (then checked like any other).
     """

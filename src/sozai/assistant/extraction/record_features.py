@@ -19,7 +19,7 @@ from sozai.assistant.extraction.values import Value
 
 def record_features(value: Value, one: Found, mentions: Sequence[Mention], conditions: Sequence[Condition],
                     attached: Mapping[str, Quantity], unsure: Sequence[str], plain: str, start: int, end: int,
-                    shares: Sequence[float], agreed: bool, doubts: int, mention: Mention | None) -> dict[str, float]:  # fmt: skip
+                    shares: Sequence[float], agreed: bool, doubts: int, mention: Mention | None) -> dict[str, float]:  # fmt: skip  # noqa: E501
     """Features by name.
 
     Args:

@@ -162,7 +162,7 @@ def rows_of(made: Extraction) -> list[dict[str, Any]]:
             label = name if text or name in ("atmosphere", "fuel") else f"{name} ({_unit_of(made, name)})"
             row[label] = None if condition is None else condition.text if text else condition.value
         row |= {
-            "method": record.method, "cited": record.cited, "doubts": "; ".join(record.doubts), "by": record.by,
+            "method": record.method, "probability": record.probability, "cited": record.cited, "doubts": "; ".join(record.doubts), "by": record.by,  # noqa: E501
             "duplicate_of": item.duplicate_of, "source": document.source, "page": document.page_of(quantity.span.start),
             "sentence": " ".join(document.quote(record.sentence).split())[:1000], "as_written": quantity.text,
             "start": quantity.span.start, "end": quantity.span.end, "material_start": record.material_span.start,

@@ -19,7 +19,7 @@ _NO_VALUE = re.compile(
     re.IGNORECASE,
 )
 _IF = re.compile(
-    r"\b(?:when|if|once|until|as long as)\s(?:the\s)?[^,;]{0,60}\b(?:is|was|were|are|becomes?|exceeds?|exceeded)\s?(?:(?:higher|lower|greater|larger|smaller|more|less|larger) than|above|below|over|under)?\s?$|"
+    r"\b(?:when|if|once|until|as long as)\s(?:the\s)?[^,;]{0,60}\b(?:is|was|were|are|becomes?|exceeds?|exceeded)\s?(?:(?:higher|lower|greater|larger|smaller|more|less|larger) than|above|below|over|under)?\s?$|"  # noqa: E501
     r"\b(?:for|when|at)\s\S{1,8}(?:\s\S{1,4})?\s?[<>≤≥]\s?$",
     re.IGNORECASE,
 )
