@@ -56,7 +56,17 @@ def extraction_page(result: Mapping[str, Any], manifest: Mapping[str, Any] | Non
 def _listing(rows: list[Mapping[str, Any]], doubts: bool = False) -> Markup:
     if not rows:
         return paragraph("None.", True)
-    heads = ["no.", "material", "property", "value", "unit", "conditions", *(["why"] if doubts else []), "where"]
+    heads = [
+        "no.",
+        "material",
+        "property",
+        "value",
+        "unit",
+        "conditions",
+        "probable",
+        *(["why"] if doubts else []),
+        "where",
+    ]
     cells = []
     for row in rows[:MOST]:
         conditions = ", ".join(
@@ -71,6 +81,7 @@ def _listing(rows: list[Mapping[str, Any]], doubts: bool = False) -> Markup:
         )
         cells.append(
             [str(row["number"]), row["material"] or "?", row["property"].replace("_", " "), value, row["unit"], conditions,  # noqa: E501
+             "" if row.get("probability") is None else f"{row['probability']:.0%}",
              *([row["doubts"]] if doubts else []), where]
         )  # fmt: skip
     left = paragraph(f"{len(rows) - MOST} more are in records.csv.", True) if len(rows) > MOST else Markup("")
