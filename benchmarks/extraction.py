@@ -102,10 +102,7 @@ def _curves(sets, kept) -> str:  # type: ignore[no-untyped-def]
         rows.append([name, *cells])
     return (
         "**Precision / recall by the least probability taken** (strict, every record that names a material, "
-        "whatever its flags):\n\n"
-        + common.table(
-            ["set", "all", "0.66", "0.80", "0.85", "0.90", "0.95"], rows
-        )
+        "whatever its flags):\n\n" + common.table(["set", "all", "0.66", "0.80", "0.85", "0.90", "0.95"], rows)
     )
 
 
@@ -243,8 +240,10 @@ def _words(sets) -> str:  # type: ignore[no-untyped-def]
     judged = sum(gold.judged for name in sets if name.startswith("fuel") for case in sets[name] for gold in case.gold)
     every = sum(len(case.gold) for name in sets if name.startswith("fuel") for case in sets[name])
     return (
-        "Precision counts records without a flag; flagged ones (with a reason to look at them) stand in their own column "  # noqa: E501
+        "Precision counts records without a flag (one flagged only as another work's is judged like unflagged ones); flagged ones (with a reason to look at them) stand in their own column "  # noqa: E501
         "with how many of them are right. Recall counts unflagged records only.\n\n"
+        "The held-out sets were measured for the third time (the varied sentences for the first), each time with no change "
+        "made because of them.\n\n"
         "- Own sentences: 60 on conductivity, written before tuning; odd ones tuned on, even ones held out "
         "(the same person wrote both, and the rules).\n"
         "- Fuel-cell papers: SOFC-Exp, 30 papers, every other one tuned on. A record is a value slot (power density, "
@@ -252,7 +251,9 @@ def _words(sets) -> str:  # type: ignore[no-untyped-def]
         "(devices too) are the frame's and those of frames linked as the same experiment. Only sentences with a frame are "  # noqa: E501
         f"judged. {every - judged} of {every} frames name no material: there it is not judged.\n"
         "- Polymer abstracts: tags for entities only. A record is a tagged value with the nearest tagged property name of its "  # noqa: E501
-        "sentence (any of them with 'respectively'), when the schema knows that name; its material is any polymer, family or "  # noqa: E501
+        "sentence that the schema knows as a head noun and whose unit it has (any of them with 'respectively'); 'judged as at "  # noqa: E501
+        "first' took the nearest name of all and left the value out when that was unknown or of another unit, as '(E_b)' or "  # noqa: E501
+        "the next value's name; its material is any polymer, family or "  # noqa: E501
         "inorganic of the sentence, else any material of the abstract; temperatures are not annotated and not judged."
     )
 
