@@ -242,8 +242,8 @@ def _words(sets) -> str:  # type: ignore[no-untyped-def]
     return (
         "Precision counts records without a flag (one flagged only as another work's is judged like unflagged ones); flagged ones (with a reason to look at them) stand in their own column "  # noqa: E501
         "with how many of them are right. Recall counts unflagged records only.\n\n"
-        "The held-out sets were measured for the third time (the varied sentences for the first), each time with no change "
-        "made because of them.\n\n"
+        "The held-out sets were measured for the third time (the varied sentences for the first), each time with no "
+        "change made because of them.\n\n"
         "- Own sentences: 60 on conductivity, written before tuning; odd ones tuned on, even ones held out "
         "(the same person wrote both, and the rules).\n"
         "- Fuel-cell papers: SOFC-Exp, 30 papers, every other one tuned on. A record is a value slot (power density, "
@@ -253,7 +253,7 @@ def _words(sets) -> str:  # type: ignore[no-untyped-def]
         "- Polymer abstracts: tags for entities only. A record is a tagged value with the nearest tagged property name of its "  # noqa: E501
         "sentence that the schema knows as a head noun and whose unit it has (any of them with 'respectively'); 'judged as at "  # noqa: E501
         "first' took the nearest name of all and left the value out when that was unknown or of another unit, as '(E_b)' or "  # noqa: E501
-        "the next value's name; its material is any polymer, family or "  # noqa: E501
+        "the next value's name; its material is any polymer, family or "
         "inorganic of the sentence, else any material of the abstract; temperatures are not annotated and not judged."
     )
 

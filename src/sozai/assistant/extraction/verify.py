@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from sozai.assistant.documents.document import Document, Span
 from sozai.assistant.extraction.quantities import Found, find_quantities
@@ -119,8 +120,12 @@ def _names(material: str, written: str, document: Document) -> bool:
     """Whether a name is what stands there, or that formula with numbers for its variables."""
     if material == written:
         return True
-    from sozai.assistant.extraction.formula import elements, unknowns
+    from sozai.assistant.extraction.formula import elements, is_formula, unknowns
     from sozai.assistant.extraction.materials import Names
 
     formula = written if unknowns(written) else Names(document.text).meanings.get(written, "")
+    if not is_formula(written) and written not in Names(document.text).meanings:
+        return False
+    if not re.fullmatch(r"[\w.()\[\]{}+δ±–−-]+", material):
+        return False  # more words than a formula has
     return bool(unknowns(formula)) and not unknowns(material) and set(elements(material)) <= set(elements(formula))
