@@ -387,7 +387,7 @@ def test_the_second_method_finds_numbers_that_are_off_by_more_than_the_bar():
 
 def test_the_error_bar_holds_for_a_start_that_does_not_fit_its_boundary():
     raw = heat(conditions=(C("initial", "u", "t", S.Integer(1)), C("dirichlet", "u", "boundary", ZERO)))
-    solution = solve_pde(raw, tolerance=1e-3, minutes=0.4)
+    solution = solve_pde(raw, tolerance=4e-3, minutes=0.4)
     found = verdicts(solution)
     assert found["closed_form"].passed is not False and found["second_method"].passed is not False
 
@@ -399,7 +399,9 @@ def test_the_error_bar_holds_for_a_start_that_does_not_fit_its_boundary():
     ("term", "names"),
     [
         (lambda u: u.diff(x, 3), "third order"),
-        (lambda u: u.diff(x, 2) ** 2, "depends on derivatives"),
+        (lambda u: u.diff(x, 2) ** 2, "not linear in the second derivative u_xx"),
+        (lambda u: S.sqrt(u.diff(x)) * u.diff(x, 2), "depends on other derivatives"),
+        (lambda u: S.Heaviside(x - S.Rational(1, 2)) * u.diff(x, 2), "jumps"),
         (lambda u: u.diff(x, t), "mixes"),
         (lambda u: S.Integral(u, x), "Integral"),
         (lambda u: S.Function("u")(x / 2, t), "elsewhere"),
@@ -412,6 +414,34 @@ def test_terms_that_cannot_be_solved_are_named(term, names):
     raw = heat(equations=(S.Eq(u.diff(t) - u.diff(x, 2), term(u)),))
     with pytest.raises(UserError, match=names):
         solve_pde(raw)
+
+
+def test_a_start_that_is_infinite_under_a_boundary_value_is_refused():
+    raw = heat(conditions=(C("initial", "u", "t", 1 / x), C("dirichlet", "u", "boundary", ZERO)))
+    with pytest.raises(UserError, match="infinite"):
+        solve_pde(raw)
+
+
+def test_newton_takes_absolute_values_and_jumps():
+    u = S.Function("u")(x, t)
+    for term in (S.Abs(u.diff(x)), S.sign(u), S.Max(u, 0), S.Heaviside(x - S.Rational(1, 2)) * u):
+        form = weak_form(heat(equations=(S.Eq(u.diff(t), u.diff(x, 2) + term),)))
+        ends = [compute(form, [16], steps).field(0)[-1] for steps in (10, 20)]
+        assert np.abs(ends[0] - ends[1]).max() < 2e-3 * np.abs(ends[1]).max()
+
+
+def test_orders_are_measured_while_what_grows_or_vibrates_can_be_followed():
+    u = S.Function("u")(x, t)
+    ends = [C("dirichlet", "u", "boundary", ZERO), C("dirichlet", "u", "boundary", ZERO, 2)]
+    starts = [C("initial", "u", "t", S.sin(S.pi * x)), C("initial", "u", "t", ZERO, 1)]
+    beam = heat(
+        equations=(S.Eq(u.diff(t, 2), -u.diff(x, 4)),), conditions=(*starts, *ends), domain={"x": (0, 1), "t": (0, 0.5)}
+    )
+    steep = heat(equations=(S.Eq(u.diff(t), u.diff(x, 2) + 100 * u),), domain={"x": (0, 1), "t": (0, 0.5)})
+    for raw in (beam, steep):
+        in_space, in_time = verify(raw, weak_form(raw))
+        assert in_space.holds("u") and in_time.holds("u")
+        assert in_time.span < 1 and "over the first" in in_time.verdict("").message
 
 
 def test_transport_without_diffusion_is_refused_unless_periodic_and_linear():

@@ -44,8 +44,14 @@ def solve(
     ] = None,
     end: Annotated[float | None, typer.Option(help="End of the time.")] = None,
     tolerance: Annotated[
-        float, typer.Option(min=1e-12, max=0.1, help="Error that is allowed, relative to the largest value.")
-    ] = 1e-8,
+        float | None,
+        typer.Option(
+            min=1e-12,
+            max=0.1,
+            help="Error that is allowed, relative to the largest value; 1e-8 of ordinary, 1e-3 of partial differential "
+            "equations where none is given.",
+        ),
+    ] = None,
     points: Annotated[
         int, typer.Option(min=2, max=1_000_000, help="Ordinary equations: rows of the table of the solution.")
     ] = 401,
@@ -85,6 +91,7 @@ def solve(
     from contextlib import nullcontext
     from functools import cache
 
+    from sozai.assistant.equations.problem import ORDINARY, PARTIAL
     from sozai.trust.manifest import Manifest
 
     settings = {
@@ -116,6 +123,10 @@ def solve(
         if check:
             _emit_check(problem, translated, as_json)
             return
+        if tolerance is None:
+            tolerance = ORDINARY if problem.kind != "pde" else PARTIAL
+            if record is not None:
+                record.record("tolerance", tolerance)
         options: dict[str, Any] = {"tolerance": tolerance, "minutes": minutes, "seed": seed, "points": points}
         with progress("Solving", as_json) as on_progress:
             solution, told = _solution(problem, options, asked, rounds, out, record, on_progress)

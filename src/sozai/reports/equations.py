@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,12 @@ PIXELS = 300
 """Longest side of a map."""
 PROFILES = 6
 """Times shown in one chart."""
+_PEOPLE = (
+    *("Fick", "Fisher", "Gray", "Scott", "Allen", "Cahn", "Hilliard", "Laplace", "Poisson", "Helmholtz"),
+    *("Burgers", "Stokes", "Nernst", "Planck"),
+)
+LONGEST_VALUE = 200
+"""Characters of a condition's value that is shown whole."""
 
 
 def solution_report(solution: Solution, path: str | Path, manifest: Mapping[str, Any] | None = None) -> Path:
@@ -110,8 +117,13 @@ def _title(solution: Solution) -> str:
         "dae": "Differential-algebraic equations",
         "pde": "Partial differential equation",
     }
-    name = solution.problem.name.replace("-", " ")
-    return f"{name[0].upper()}{name[1:]}" if name else kinds[solution.problem.kind]
+    by_name = {name.lower(): name for name in _PEOPLE} | {"kpp": "KPP"}
+    words = solution.problem.name.split("-")
+    if not words[0]:
+        return kinds[solution.problem.kind]
+    mark = "-" if words[0] in by_name else " "
+    name = mark.join(by_name.get(word, word) for word in words)
+    return f"{name[0].upper()}{name[1:]}"
 
 
 def _unit(solution: Solution, name: str) -> str:
@@ -140,7 +152,7 @@ def _statement(solution: Solution) -> Section:
                 c.kind,
                 f"{c.unknown}{marks}",
                 where,
-                "" if c.value is None else _short(c.value),
+                "" if c.value is None else _first_terms(c.value),
                 "" if c.coefficient is None else _short(c.coefficient),
             ]
         )
@@ -156,6 +168,17 @@ def _statement(solution: Solution) -> Section:
     if notes:
         parts += [heading("What was assumed, and warnings"), bullets(notes)]
     return Section("The problem", "", join(*parts))
+
+
+def _first_terms(expression: Any) -> str:
+    """A value; of a long sum, such as the waves of a random start, its first terms."""
+    import sympy
+
+    whole = _short(expression)
+    terms = sympy.Add.make_args(sympy.sympify(expression))
+    if len(whole) <= LONGEST_VALUE or len(terms) < 4:
+        return whole
+    return f"{_short(sympy.Add(*terms[:2]))} + ... ({len(terms)} terms; all of them are in result.json)"
 
 
 def _short(expression: Any) -> str:
@@ -297,7 +320,7 @@ def _film(name: str, first: str, attribute: str, frames: Sequence[str], labels: 
     """Frames of one attribute with a slider and a button; no network, no library."""
     data = json.dumps({"attribute": attribute, "frames": list(frames), "labels": list(labels)}).replace("</", "<\\/")
     made = _FILM.format(
-        id=f"film-{abs(hash((name, caption))) % 10**8}",
+        id=f"film-{zlib.crc32(f'{name} {caption}'.encode())}",
         first=first,
         last=len(frames) - 1,
         data=data,

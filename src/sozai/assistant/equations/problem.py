@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     import numpy as np
     import sympy
 
+ORDINARY, PARTIAL = 1e-8, 1e-3
+"""Error that is allowed where the person names none, relative to the largest value: of ordinary equations, and of
+partial ones, where each further digit costs many times the work."""
+
 ConditionKind = Literal["initial", "dirichlet", "neumann", "robin", "periodic"]
 
 

@@ -24,7 +24,7 @@ from sozai.assistant.equations.ode import (
     is_stiff,
     state_scale,
 )
-from sozai.assistant.equations.problem import Problem, Solution
+from sozai.assistant.equations.problem import ORDINARY, PARTIAL, Problem, Solution
 from sozai.assistant.equations.script import ode_script
 from sozai.assistant.equations.system import Clock, FirstOrder, first_order
 from sozai.assistant.equations.taylor import taylor
@@ -39,7 +39,7 @@ CLOSED_FORM_SECONDS = 12.0
 def solve(
     problem: Problem,
     *,
-    tolerance: float = 1e-8,
+    tolerance: float | None = None,
     minutes: float = 5.0,
     seed: int = 0,
     points: int = POINTS,
@@ -49,7 +49,8 @@ def solve(
 
     Args:
         problem: from ``parse.read_problem``.
-        tolerance: error that is allowed, relative to the largest value of each unknown (of partial differential
+        tolerance: error that is allowed, relative to the largest value of each unknown, by default ``ORDINARY`` or
+            ``PARTIAL`` (of partial differential
             equations, where it cannot be had in the time, the error that was reached is told).
         minutes: at most.
         seed: of random initial data.
@@ -61,6 +62,8 @@ def solve(
             method for it.
     """
     soft = refuse_ill_posed(problem)
+    if tolerance is None:
+        tolerance = PARTIAL if problem.kind == "pde" else ORDINARY
     report = on_progress or (lambda done, total, note: None)
     if problem.kind == "pde":
         from sozai.assistant.equations.pde import solve_pde

@@ -136,6 +136,14 @@ def _samples(problem: Problem) -> list[dict[sympy.Expr, float]]:
     return points
 
 
+def _numbers_of(factor: sympy.Expr, problem: Problem) -> list[complex]:
+    """A factor at the samples; none where it has no value there, as one that depends on derivatives has not."""
+    if factor.has(sympy.Derivative):
+        return []
+    found = [sympy.N(factor.subs(point)) for point in _samples(problem)]
+    return [complex(value) for value in found if value.is_number and value.is_finite]
+
+
 def exact_place(problem: Problem, axis: str, part: float) -> float:
     """The coordinate a part of the way along an axis."""
     low, high = problem.domain[axis]
@@ -164,7 +172,7 @@ def check_directions(problem: Problem) -> Iterable[Verdict]:
             if order % 2 or not order:
                 continue
             ratio = -coefficient(expression, function.diff(axis, order)) / lead
-            values = [complex(sympy.N(ratio.subs(point))) for point in _samples(problem)]
+            values = _numbers_of(ratio, problem)
             wrong = [v.real for v in values if abs(v.imag) < 1e-12 and v.real * (-1) ** (order // 2 + 1) < 0]
             if wrong and in_time == 1:
                 label = (
@@ -192,8 +200,8 @@ def _steady_type(problem: Problem, expressions: list[sympy.Expr]) -> Iterable[Ve
         return
     function = sympy.Function(problem.unknowns[0])(*problem.space)
     factors = [coefficient(expressions[0], function.diff(axis, 2)) for axis in problem.space]
-    for point in _samples(problem):
-        values = [complex(sympy.N(f.subs(point))).real for f in factors]
+    for seen in zip(*(_numbers_of(factor, problem) for factor in factors), strict=False):
+        values = [value.real for value in seen]
         if min(values) < 0 < max(values):
             yield bad(
                 "direction",

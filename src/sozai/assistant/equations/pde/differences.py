@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 import sympy
 
-from sozai.assistant.equations.pde.discrete import compiled
+from sozai.assistant.equations.pde.discrete import compiled, slope_of
 from sozai.assistant.equations.pde.terms import read_terms
 from sozai.assistant.equations.problem import Condition, Problem
 
@@ -233,7 +233,7 @@ class System:
         self.arguments = [*self.terms.space, self.terms.time, *(entry[3] for entry in self.symbols)]
         self.call = compiled(self.terms.residuals, self.arguments)
         self.slopes = [
-            (row, place, sympy.diff(residual, entry[3]))
+            (row, place, slope_of(residual, entry[3]))
             for row, residual in enumerate(self.terms.residuals)
             for place, entry in enumerate(self.symbols)
             if residual.has(entry[3])

@@ -26,7 +26,22 @@ class Diverged(Exception):
 
 def compiled(outputs: Sequence[sympy.Expr], arguments: Sequence[sympy.Symbol]) -> Callable[..., list[Any]]:
     """A numpy function of symbols that gives a list of arrays (or numbers, where nothing varies)."""
-    return sympy.lambdify(list(arguments), list(outputs), modules=["scipy", "numpy"], cse=True)
+    call = sympy.lambdify(list(arguments), list(outputs), modules=["scipy", "numpy"], cse=True)
+
+    def with_arrays(*numbers: Any) -> list[Any]:
+        """1/0 is infinite, as in arrays, and found as such; no exception."""
+        return call(*(np.float64(n) if isinstance(n, float) else n for n in numbers))
+
+    return with_arrays
+
+
+def slope_of(expression: sympy.Expr, symbol: sympy.Symbol) -> sympy.Expr:
+    """The derivative for real numbers (of ``|u|`` it is the sign), zero where a function jumps: Newton's method."""
+    if not expression.has(sympy.Abs, sympy.sign, sympy.Heaviside, sympy.Max, sympy.Min):
+        return sympy.diff(expression, symbol)
+    real = {each: sympy.Dummy(each.name, real=True) for each in expression.free_symbols | {symbol}}
+    made = sympy.diff(expression.xreplace(real), real[symbol]).replace(sympy.DiracDelta, lambda *_: sympy.S.Zero)
+    return made.xreplace({dummy: each for each, dummy in real.items()})
 
 
 @dataclass
@@ -60,7 +75,7 @@ class Region:
             for j, value in enumerate(self.form.values):
                 symbols = [(-1, value), (-2, self.form.rates[j]), *enumerate(self.form.slopes[j])]
                 for trial, symbol in symbols:
-                    strength = sympy.diff(expression, symbol)
+                    strength = slope_of(expression, symbol)
                     if strength != 0:
                         yield _Entry(row, j, test, trial, strength)
 

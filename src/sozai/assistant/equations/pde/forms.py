@@ -66,6 +66,12 @@ def _check(form: Form, terms: Terms) -> None:
                 "carries it without any diffusion, so that shocks or unresolved fronts arise",
                 mend="add a diffusion term, however small",
             )
+        if any(e.has(sympy.DiracDelta) for e in (*flux, rest)):
+            raise UserError(
+                f"{NOT_SOLVED}: in the equation for {name} a factor that jumps stands before a derivative, which is a "
+                "point source where it jumps",
+                mend="write the flux under the derivative, as in u_t = d/dx(D(x) du/dx)",
+            )
     if form.complex and not form.linear:
         raise UserError(f"{NOT_SOLVED}: it is complex and not linear")
     if form.complex and any(e.has(sympy.conjugate, sympy.Abs, sympy.re, sympy.im) for e in form.expressions):

@@ -129,10 +129,16 @@ def _divergence(
         if strength == 0:
             continue
         if strength.free_symbols & hidden:
+            told = " + ".join(str(-term) for term in sympy.Add.make_args(residual) if term.has(symbol))
+            seconds = strength.free_symbols & set(second.values())
             raise UserError(
-                f"{NOT_SOLVED}: the second derivative {symbol} has a coefficient that depends on derivatives "
-                f"({strength})",
+                f"{NOT_SOLVED}: the term {told} is not linear in the second derivative {symbol}"
+                if seconds
+                else f"{NOT_SOLVED}: in the term {told} the second derivative {symbol} has a factor that depends on "
+                "other derivatives",
                 where,
+                "only equations in which second derivatives stand to the first power, with factors of coordinates and "
+                "unknowns, are solved",
             )
         rest = rest - strength * symbol
         halves = [(k, m, strength)] if k == m else [(k, m, strength / 2), (m, k, strength / 2)]

@@ -9,6 +9,7 @@ from pathlib import Path
 import sympy
 from sympy.printing.numpy import SciPyPrinter
 
+from sozai.assistant.equations.pde.discrete import slope_of
 from sozai.assistant.equations.pde.form import Form
 from sozai.assistant.equations.pde.refine import FRAMES, Study
 from sozai.assistant.equations.pde.stepping import follows
@@ -100,7 +101,7 @@ def _functions(name: str, form: Form, tested: list[tuple[int, int, sympy.Expr]])
         for j, symbol in enumerate(form.values):
             parts: Iterable[tuple[int, sympy.Symbol]] = [(-1, symbol), (-2, form.rates[j]), *enumerate(form.slopes[j])]
             for what, by in parts:
-                strength = sympy.diff(value, by)
+                strength = slope_of(value, by)
                 if strength != 0:
                     entries.append(f"        ({row}, {kind}, {j}, {what}, {_code(strength)}),")
     return [

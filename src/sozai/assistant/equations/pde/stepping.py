@@ -187,6 +187,8 @@ def initial_state(discrete: Discrete) -> np.ndarray:
         if value is not None:
             call: Callable[..., list[np.ndarray]] = compiled([sympy.sympify(value)], form.space)
             state[a : discrete.offsets[j + 1]] = call(*discrete.space.nodes(discrete.degrees[j]))[0]
+    if np.isinf(state).any():  # also where a boundary value would hide it
+        raise Diverged("the initial value is infinite somewhere")
     state = discrete.hold(begin, state)
     if not np.isfinite(state).all():
         raise Diverged("the initial or boundary values are not finite somewhere")
