@@ -11,7 +11,7 @@ cross-validation) over the best on real rows alone, chosen alike; beside it the 
 where the verdict is held to a gain it could not choose out of.
 
     python benchmarks/tables_augment.py --data FOLDER --cache augment.jsonl
-    python benchmarks/tables_augment.py --data FOLDER --cache prior.jsonl --prior   # the numbers in verdict.PRIORS
+    python benchmarks/tables_augment.py --data FOLDER --cache prior.jsonl --prior   # the numbers in usual.PRIORS
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from sozai.evaluation.tables.nested import Setting, measure
 from sozai.evaluation.tables.prepare import Prepared, prepare
 from sozai.evaluation.tables.recipes import Recipe, usual_ratios
 from sozai.evaluation.tables.splits import Fold
-from sozai.evaluation.tables.verdict import BEST, Gain, Losses, Prior, decide
+from sozai.evaluation.tables.usual import BEST, Prior
+from sozai.evaluation.tables.verdict import Gain, Losses, decide
 from sozai.materials.tables.read import read_table
 
 JUDGED: dict[str, tuple[str, str]] = {

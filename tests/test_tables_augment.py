@@ -20,7 +20,8 @@ from sozai.evaluation.tables.nested import Setting, judge, measure
 from sozai.evaluation.tables.prepare import prepare
 from sozai.evaluation.tables.recipes import TAUGHT, Augmenter, Recipe, usual_ratios
 from sozai.evaluation.tables.splits import HOWS, conditions, folds, groups, parted, same_formula
-from sozai.evaluation.tables.verdict import Losses, Prior, decide, ten_more
+from sozai.evaluation.tables.usual import Prior
+from sozai.evaluation.tables.verdict import Losses, decide, ten_more
 from sozai.materials.tables.read import guessed
 
 
@@ -198,7 +199,8 @@ def test_of_one_learner_the_verdict_is_whether_synthetic_rows_help_it():
     folds = _folds(0, {"boosting": (0.8, 0.5), "ridge": (0.2, 0.3)})
     verdict = decide(folds, ("boosting",), Recipe("X"), {}, 50, "y")
     assert verdict.use and verdict.learner == "boosting" and verdict.best == verdict.gains[0]
-    assert "raises R2 of boosting for y" in verdict.sentence
+    assert "can be expected to help boosting to predict y" in verdict.sentence
+    assert 0 < verdict.best.weight < 1 and f"by {verdict.best.weight:.0%}" in verdict.sentence
     verdict = decide(folds, ("ridge",), Recipe("X"), {"ridge": ([20.0, 40.0], [0.5, 0.6])}, 50, "y")
     assert not verdict.use and verdict.sentence.startswith("Augmentation does not help ridge to predict y")
     assert "ten more experiments" in verdict.sentence and "Train ridge on the real rows alone" in verdict.sentence

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from sozai.evaluation.tables.augmentation import Study
-from sozai.evaluation.tables.verdict import BEST, r2
+from sozai.evaluation.tables.usual import BEST
+from sozai.evaluation.tables.verdict import r2
 from sozai.reports import charts
 from sozai.reports.page import Section, beside, bullets, join, paragraph, picture, render_page, table
 
@@ -52,13 +53,13 @@ def _learners(study: Study) -> Section:
     rows = [
         [
             gain.learner, gain.real, gain.augmented, f"{gain.mean:+.3f}", f"{gain.expected:+.3f}",
-            f"{gain.low:+.3f} to {gain.high:+.3f}", f"{gain.probability:.0%}",
+            f"{gain.low:+.3f} to {gain.high:+.3f}", f"{gain.probability:.0%}", f"{gain.weight:.0%}",
             "use" if (verdict.use if gain.learner == BEST else gain.use) else "do not use",
         ]
         for gain in both
     ]  # fmt: skip
     heads = ["learner", "R2, real rows", "R2, with synthetic", "gain, measured", "gain to expect", "95% interval",
-             "probability of a gain", "verdict"]  # fmt: skip
+             "probability of a gain", "rests on these rows by", "verdict"]  # fmt: skip
     parts = [table(heads, rows) if rows else paragraph("No generator could learn these rows.")]
     if both:
         half = {gain.learner: (gain.high - gain.low) / 2 for gain in both}

@@ -2,13 +2,12 @@
 
 There are two questions. Of one learner, "should it be trained with synthetic rows?": with them against without. Of
 several, "what should be trained to predict the target best?": the best learner, with or without synthetic rows, against
-the best on real rows alone. Both are chosen for a fold's test rows from predictions of all other rows (I.
-Tsamardinos et al., Machine Learning 107, 1895, 2018), so that no row is judged by a choice that it took part in.
+the best on real rows alone. Both are chosen for a fold's test rows from predictions of all other rows (I. Tsamardinos
+et al., Machine Learning 107, 1895, 2018), so that no row is judged by a choice that it took part in.
 
 On fifty rows a measured gain is mostly noise, and larger than the truth where it is the best of several. It is
-therefore shrunk to what is usual: the gain in units of the error that is left is taken as normal with a mean and a
-spread found on other tables, and its measured value as normal about that (empirical Bayes; B. Efron, C. Morris, J. Am.
-Stat. Assoc. 70, 311, 1975). The verdict is to use the rows where a gain is probable enough.
+therefore shrunk to what such rows gained on other tables (see ``usual``). The verdict is to use the rows where a gain
+is probable enough.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from sozai.evaluation.tables.recipes import TAUGHT, Recipe
+from sozai.evaluation.tables.usual import BEST, PRIORS, USUAL
 
 LEVEL = 0.95
 SURE, SURE_OF_ONE = 0.8, 0.6
@@ -30,60 +30,8 @@ nothing, and in the one learner that is named. Chosen on the tables of ``PRIORS`
 HEAD_START = 0.05
 """Share by which synthetic rows must lower the squared error of the best on real rows alone to be chosen; as ``SURE``
 chosen on the tables of ``PRIORS``."""
-BEST = "best"
-"""Name of the comparison of the best of all with the best on real rows alone."""
 Pick = tuple[str, int]
 """A learner, and whether it learns from synthetic rows."""
-
-
-@dataclass(frozen=True)
-class Prior:
-    """What gains are usual, as shares of the squared error that is left without synthetic rows.
-
-    Args:
-        mean: at 100 rows.
-        slope: change of the mean by a doubling of the rows.
-        spread: standard deviation among tables.
-        factor: of the error that rows alone tell.
-        floor: error that more rows would not take away: another draw of training rows gains another amount.
-    """
-
-    mean: float
-    slope: float
-    spread: float
-    factor: float
-    floor: float
-
-    def posterior(self, rows: int, measured: float, error: float) -> tuple[float, float]:
-        """Mean and standard deviation of the true gain."""
-        # Known from tables of 50 to 200 rows.
-        usual = self.mean + self.slope * math.log2(min(max(rows, 50), 200) / 100)
-        noise = (self.factor * error) ** 2 + self.floor**2
-        weight = self.spread**2 / (self.spread**2 + noise)
-        return usual + weight * (measured - usual), math.sqrt(self.spread**2 * (1 - weight))
-
-
-USUAL = {
-    BEST: Prior(mean=-0.00796, slope=-0.00219, spread=0.156, factor=1.88, floor=0.0182),
-    "ensemble": Prior(mean=0.0101, slope=-0.0113, spread=0.0397, factor=1.33, floor=0.0141),
-    "forest": Prior(mean=0.0298, slope=-0.00724, spread=0.0667, factor=1.55, floor=0.0166),
-    "boosting": Prior(mean=0.0108, slope=-0.0258, spread=0.0921, factor=1.0, floor=0.0689),
-    "gaussian-process": Prior(mean=-0.11, slope=-0.0231, spread=0.165, factor=1.19, floor=0.0415),
-    "ridge": Prior(mean=-0.0159, slope=-0.000285, spread=0.137, factor=1.0, floor=0.086),
-}
-"""Of interpolated rows (``smote``, two for each real one); for other generators but those of ``PRIORS`` a guess."""
-PRIORS = {
-    TAUGHT: {
-        BEST: Prior(mean=-0.02, slope=0.00363, spread=0.116, factor=0.971, floor=0.11),
-        "ensemble": Prior(mean=0.00335, slope=-0.00304, spread=0.0305, factor=1.47, floor=0.0208),
-        "forest": Prior(mean=-0.0138, slope=-0.00614, spread=0.0619, factor=1.61, floor=0.054),
-        "boosting": Prior(mean=0.085, slope=-0.00455, spread=0.0714, factor=1.61, floor=0.0203),
-        "gaussian-process": Prior(mean=0.0209, slope=0.00924, spread=0.104, factor=1.23, floor=0.0187),
-        "ridge": Prior(mean=0.0123, slope=-0.0131, spread=0.0918, factor=1.96, floor=0.0195),
-    }
-}
-"""By generator and learner, by ``benchmarks/tables_augment.py --prior`` on tables other than those that it judges; the
-ensemble's, where a learner is not in it."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +45,7 @@ class Gain:
         expected: gain in R2 to be expected on new rows (posterior mean).
         low, high: 95% interval of it.
         probability: of a gain above 0.
+        weight: of what was measured in what is to be expected, 0 to 1; the rest is what is usual on other tables.
         folds: number of splits it rests on.
     """
 
@@ -109,6 +58,7 @@ class Gain:
     low: float
     high: float
     probability: float
+    weight: float
     folds: int
 
     @property
@@ -212,12 +162,13 @@ class Losses:
         # Beyond these a share tells of a learner that failed.
         share, error = max(-1.0, min(share, 1.0)), min(error, 1.0)
         truth = sum(fold["truth"] for fold in self.folds)
-        mean, spread = self.priors.get(name, self.priors["ensemble"]).posterior(rows, share, error)
+        prior = self.priors.get(name, self.priors["ensemble"])
+        mean, spread = prior.posterior(rows, share, error)
         unit, known = left / truth, NormalDist(mean, spread)
         half = NormalDist().inv_cdf(0.5 + LEVEL / 2) * spread
         return Gain(
             name, 1 - unit, 1 - float(after.sum()) / truth, share, error, mean * unit, (mean - half) * unit,
-            (mean + half) * unit, 1 - known.cdf(0.0), len(self.folds),
+            (mean + half) * unit, 1 - known.cdf(0.0), 1 - (spread / prior.spread) ** 2, len(self.folds),
         )  # fmt: skip
 
 
@@ -309,8 +260,8 @@ def decide(
     helped = next((gain for gain in gains if gain.use and gain.learner != best_real), None)
     if helped:
         said += (
-            f" If it must be {helped.learner}, {recipe} raises its R2 from {helped.real:.2f} to {helped.augmented:.2f} "
-            f"({_gain(helped)})."
+            f" If it must be {helped.learner}, {recipe} can be expected to help it: {_gain(helped)}. "
+            f"{_measured(helped)}"
         )
     return replace(real, sentence=said, best=best)
 
@@ -319,8 +270,8 @@ def _of_one(real: Augmentation, gain: Gain, recipe: str, rows: int, target: str)
     """The verdict on the one learner that a person insists on."""
     if gain.use:
         said = (
-            f"Augmentation with {recipe} raises R2 of {gain.learner} for {target} from {gain.real:.2f} to "
-            f"{gain.augmented:.2f}; {_gain(gain)}."
+            f"Augmentation with {recipe} can be expected to help {gain.learner} to predict {target}: {_gain(gain)}. "
+            f"{_measured(gain)}"
         )
         return replace(real, use=True, sentence=said, best=gain, recipe=recipe)
     if gain.probability > 0.5:
@@ -337,8 +288,16 @@ def _instead(real: Augmentation) -> str:
     return f"{more}. Train {real.best_real} on the real rows alone: R2 {real.best_real_r2:.2f}."
 
 
+def _measured(gain: Gain) -> str:
+    """On few rows most of what is expected is not from them: a reader must know."""
+    return (
+        f"Measured here: R2 {gain.real:.2f} without, {gain.augmented:.2f} with; the expectation rests on that by "
+        f"{gain.weight:.0%}, and else on what such rows gained on other tables."
+    )
+
+
 def _gain(gain: Gain) -> str:
     return (
-        f"gain to expect on new rows {gain.expected:+.3f}, 95% posterior interval {gain.low:+.3f} to {gain.high:+.3f}, "
+        f"gain in R2 to expect {gain.expected:+.3f}, 95% posterior interval {gain.low:+.3f} to {gain.high:+.3f}, "
         f"{gain.probability:.0%} probable to be above 0"
     )
