@@ -444,6 +444,25 @@ def test_orders_are_measured_while_what_grows_or_vibrates_can_be_followed():
         assert in_time.span < 1 and "over the first" in in_time.verdict("").message
 
 
+def test_where_no_tolerance_is_given_it_is_that_of_fields(monkeypatch):
+    from sozai.assistant.equations import pde
+    from sozai.assistant.equations.solve import solve as whole
+
+    monkeypatch.setattr(pde, "solve_pde", lambda problem, **options: options)
+    assert whole(heat())["tolerance"] == 1e-3
+    assert whole(heat(), tolerance=1e-5)["tolerance"] == 1e-5
+
+
+@pytest.mark.parametrize("term", ["u_x^2 + u_xx^2", "abs(u_xx)", "sin(u_xx)", "u_xxxxx", "u_xt"])
+def test_odd_terms_typed_by_a_person_are_refused_with_a_sentence(term):
+    from sozai.assistant.equations.parse import read_problem
+    from sozai.assistant.equations.solve import solve as whole
+
+    raw = read_problem(f"u_t = {term}, 0<x<1, periodic, u(x,0)=sin(2 pi x)/100, t=0..0.1")
+    with pytest.raises(UserError, match="cannot solve this equation"):
+        whole(raw)
+
+
 def test_transport_without_diffusion_is_refused_unless_periodic_and_linear():
     u = S.Function("u")(x, t)
     with pytest.raises(UserError, match="diffusion"):

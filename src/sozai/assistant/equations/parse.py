@@ -123,6 +123,8 @@ class _Assembly:
             texts, self.renamed = list(listed), self.renamed | renamed
         else:
             name, texts = "", []
+            if draft.known:
+                self.notes.append(f"The equation as written is solved; '{draft.known.name}' was taken as its title.")
         body = [*draft.equations, *self._equations_among_values()]
         found = self._derived([*texts, *body])
         unknowns = self._unknowns(found, [*texts, *body])

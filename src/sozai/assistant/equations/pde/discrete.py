@@ -131,6 +131,7 @@ class Discrete:
                 self.regions.append(Region(form, points, outside, degrees))
         self._still, self._mass = self._fixed()
         self.constant = not any(region.moving for region in self.regions)
+        self.linear = form.linear
         self._set_fixed_values()
         held = np.zeros(self.size, bool)
         held[self.held] = True
@@ -271,7 +272,7 @@ class Newton:
             state[self.free] -= change[: len(self.free)]
             self.multipliers = self.multipliers - change[len(self.free) :]
             size = self._relative(change[: len(self.free)], state)
-            if size <= NEWTON_TOLERANCE or (discrete.constant and self.discrete.form.linear):
+            if size <= NEWTON_TOLERANCE or (discrete.constant and discrete.linear):
                 return discrete.centre(state)
             stale = size > 0.2 * before or size > 0.5  # what is kept no longer serves: form it anew
             before = size
