@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 
 import sympy
 from sympy.core.function import AppliedUndef
@@ -29,6 +30,7 @@ def check_problem(problem: Problem) -> list[Verdict]:
 
     Each message says what is wrong and what to add or change.
     """
+    problem = replace(problem, conditions=tuple(_on_faces(problem)))
     first = [*_numbers(problem), *_counts(problem), *_domain(problem)]
     if any(verdict.fatal for verdict in first):
         return first  # what follows needs numbers and a domain
@@ -43,6 +45,15 @@ def check_problem(problem: Problem) -> list[Verdict]:
         check_corners,
     ]
     return [*first, *(verdict for check in checks for verdict in check(problem))]
+
+
+def _on_faces(problem: Problem) -> Iterable[Condition]:
+    """The conditions, those on the whole boundary said face by face."""
+    for condition in problem.conditions:
+        if condition.where == "boundary":
+            yield from (replace(condition, where=f"{axis}{side}") for axis in problem.space for side in "-+")
+        else:
+            yield condition
 
 
 def refuse_ill_posed(problem: Problem) -> list[Verdict]:
