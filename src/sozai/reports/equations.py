@@ -303,7 +303,7 @@ def _profiles(solution: Solution, time: str, axis: str) -> Section:
 
 _FILM = """<figure class="film" id="{id}"><div>{first}</div>
 <p><button type="button" aria-label="play or stop">&#9654;</button>
-<input type="range" min="0" max="{last}" value="0" step="1" aria-label="frame" style="width:60%">
+<input type="range" min="0" max="{last}" value="{last}" step="1" aria-label="frame" style="width:60%">
 <output></output></p><figcaption>{caption}</figcaption></figure>
 <script>(function(){{
 var all={data},box=document.getElementById("{id}"),bar=box.querySelector("input"),out=box.querySelector("output"),
@@ -313,11 +313,11 @@ function stop(){{clearInterval(run);run=null;button.innerHTML="&#9654;";}}
 bar.addEventListener("input",function(){{stop();show(+bar.value);}});
 button.addEventListener("click",function(){{if(run){{stop();return;}}button.innerHTML="&#9632;";
 run=setInterval(function(){{show((+bar.value+1)%all.frames.length);}},120);}});
-show(0);}})();</script>"""
+show({last});}})();</script>"""
 
 
 def _film(name: str, first: str, attribute: str, frames: Sequence[str], labels: Sequence[str], caption: str) -> Markup:
-    """Frames of one attribute with a slider and a button; no network, no library."""
+    """Frames of one attribute with a slider and a button, open at the last one; no network, no library."""
     data = json.dumps({"attribute": attribute, "frames": list(frames), "labels": list(labels)}).replace("</", "<\\/")
     made = _FILM.format(
         id=f"film-{zlib.crc32(f'{name} {caption}'.encode())}",
@@ -336,7 +336,7 @@ def _line_film(values: np.ndarray, at: np.ndarray, times: np.ndarray, x: str, y:
     up = charts.Axis(values, charts.HEIGHT - charts.BOTTOM, charts.TOP, y)
     px = across.place(at)
     frames = ["M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(px, up.place(frame), strict=True)) for frame in values]
-    curve = f'<path data-film="" d="{frames[0]}" fill="none" style="stroke:{colour("accent")};stroke-width:2"/>'
+    curve = f'<path data-film="" d="{frames[-1]}" fill="none" style="stroke:{colour("accent")};stroke-width:2"/>'
     first = figure(charts.WIDTH, charts.HEIGHT, f"{y} in time", charts._frame(across, up) + curve)
     labels = [f"{time} = {t:.4g}" for t in times]
     return _film(y, str(first), "d", frames, labels, f"{y} in time: press play or move the slider.")
@@ -386,7 +386,7 @@ def _map_film(
     ay = charts.Axis(ys, top + height, top, _label(solution, up))
     ax.low, ax.high, ay.low, ay.high = xs[0], xs[-1], ys[0], ys[-1]
     parts = [
-        f'<image data-film="" href="{frames[0]}" x="{left}" y="{top}" width="{width:.1f}" height="{height:.1f}" '
+        f'<image data-film="" href="{frames[-1]}" x="{left}" y="{top}" width="{width:.1f}" height="{height:.1f}" '
         'preserveAspectRatio="none"/>'
     ]
     for x, words in ax.ticks():
