@@ -219,7 +219,9 @@ class Tools:
         parameters: Annotated[
             dict[str, str], Field(description="Numbers by name, with units: {'D': '1e-4 m2/s'}.")
         ] = {},  # noqa: B006
-        tolerance: Annotated[float, Field(description="Error allowed, relative.", ge=1e-12, le=0.1)] = 1e-8,
+        tolerance: Annotated[
+            float | None, Field(description="Error allowed, relative; by default 1e-8, partial 1e-3.", ge=1e-12, le=0.1)
+        ] = None,
         check_only: Annotated[bool, Field(description="Read and check the problem; do not solve it.")] = False,
         minutes: Minutes = 5.0,
     ) -> dict[str, Any]:
@@ -227,7 +229,8 @@ class Tools:
         order of convergence, conservation, closed form, second method. Missing or contradictory conditions are named.
         Gives numbers with an error bar, verdicts, and a script that makes the same numbers."""
         folder = self.jobs.folder("solve_equation")
-        options = [f"--minutes={minutes}", f"--tolerance={tolerance}", f"--out={folder / 'run'}"]
+        options = [f"--minutes={minutes}", f"--out={folder / 'run'}"]
+        options += [] if tolerance is None else [f"--tolerance={tolerance}"]
         options = ["--check", f"--minutes={minutes}"] if check_only else options
         options += [f"--set={name}={value}" for name, value in parameters.items()]
         return await self._run(folder, ["solve", *options, "--", self._words(equation)])
