@@ -24,7 +24,7 @@ def solve_or_propose(
     problem: Problem,
     model: Callable[[], LanguageModel],
     *,
-    tolerance: float = 1e-8,
+    tolerance: float | None = None,
     minutes: float = 5.0,
     seed: int = 0,
     points: int = 401,
