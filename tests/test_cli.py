@@ -198,7 +198,8 @@ def commands() -> list[str]:
 @pytest.mark.parametrize("name", commands())
 def test_every_command_has_a_manual_with_examples_and_json(name):
     text = run(name, "--help").stdout
-    assert "Examples" in text and f"$ sozai {name}" in text and "--json" in text
+    assert "Examples" in text and f"$ sozai {name}" in text
+    assert "--json" in text or name == "mcp"  # a server, which has no result to print
 
 
 # --- commands ---------------------------------------------------------------------------------------------
