@@ -253,10 +253,22 @@ def main() -> None:
         f"What should be trained? Best of all against the best on real rows alone (`{BEST}`), and best of those with "
         "synthetic rows against the same, judged by the same verdict:",
         summary(entries, [BEST, ONLY]),
+        "What the studies themselves can tell: correlation of the measured with the true gain, as shares of the "
+        f"squared error within 0.5, over the studies: {_told(entries)}.",
         "By table, boosting and best of all:",
         _by_table(entries),
     ]
     common.write_fragment(chosen.out, "Tables: is the verdict on augmentation right?", parts)
+
+
+def _told(entries: Sequence[tuple[str, int, Mapping[str, Any]]]) -> str:
+    pairs: dict[str, list[tuple[float, float]]] = {learner: [] for learner in LEARNERS}
+    for _, _, entry in entries:
+        for learner, (gain, _, true) in outcomes(entry).items():
+            if learner in pairs:
+                pairs[learner].append((gain.share, true / entry["true"][learner][0]))
+    found = {learner: np.clip(np.array(both).T, -0.5, 0.5) for learner, both in pairs.items()}
+    return ", ".join(f"{learner} {np.corrcoef(both)[0, 1]:+.2f}" for learner, both in found.items())
 
 
 def _by_table(entries: Sequence[tuple[str, int, Mapping[str, Any]]]) -> str:
