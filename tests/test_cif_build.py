@@ -239,15 +239,23 @@ def test_jacobian_is_the_derivative(number, seed):
     rng = np.random.default_rng(seed)
     values = parameters.draw(rng, problem.volume, problem.limits)
     choice = problem.choose(values)
-    # Contacts of an atom with its own images through an axis have a kink where they coincide: keep off it.
     _, slopes = problem.residuals(values, choice)
     direction = rng.normal(size=len(values)) * problem.scale
     step = 1e-6
     ahead, _ = problem.residuals(values + step * direction, choice, False)
     behind, _ = problem.residuals(values - step * direction, choice, False)
     numeric = (ahead - behind) / (2 * step)
-    smooth = np.abs(numeric - slopes @ direction) < 1e-3 * (1 + np.abs(numeric))
-    assert smooth.mean() > 0.98
+    # No derivative is asked for where there is none: where two atoms coincide (the distance is held at 0.01
+    # angstrom there) and at the very limit of a contact, where its residual sets in.
+    points = problem.points(values)
+    tensor, _ = parameters.metric(values)
+    gaps = points[choice.end] + choice.shift - points[choice.start]
+    distance = np.sqrt(np.einsum("ni,ij,nj->n", gaps, tensor, gaps))
+    sets_in = (ahead == 0) != (behind == 0)
+    smooth = np.append(distance > 0.02, True) & ~sets_in
+    assert smooth.mean() > 0.5
+    bound = 1e-3 * (1 + np.abs(numeric))
+    assert np.all(np.abs(numeric - slopes @ direction)[smooth] < bound[smooth])
 
 
 @settings(max_examples=25, deadline=None)

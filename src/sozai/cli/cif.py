@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sozai.cli import models
 from sozai.cli.cif_view import render, sentence
 from sozai.cli.frame import AsJson, emit, progress
 
@@ -28,7 +29,6 @@ FAILED = 3
 """Exit code when something that was judged did not pass."""
 _WHAT = "What to do"
 _BUILD = "Building"
-_MODEL = "A language model"
 
 
 def cif(
@@ -48,11 +48,9 @@ def cif(
     relax: Annotated[bool, typer.Option(rich_help_panel=_BUILD, help="Relax the best with a potential.")] = True,
     potential: Annotated[str, typer.Option(rich_help_panel=_BUILD, help="Potential for relaxation.")] = "chgnet",
     minutes: Annotated[float | None, typer.Option(rich_help_panel=_BUILD, help="Time limit.")] = None,
-    model: Annotated[
-        str, typer.Option(rich_help_panel=_MODEL, help="openai:NAME, anthropic:NAME, small, or script:FILE.")
-    ] = "",
-    endpoint: Annotated[str | None, typer.Option(rich_help_panel=_MODEL, help="URL of the model's server.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, rich_help_panel=_MODEL, help="Answers at most.")] = 4,
+    model: models.Model = None,
+    endpoint: models.Endpoint = None,
+    rounds: Annotated[int, typer.Option(min=1, rich_help_panel=models.PANEL, help="Answers at most.")] = 4,
     count: Annotated[int, typer.Option(min=1, help="With --text and --out: crystals to draw.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same result.")] = 0,
     as_json: AsJson = False,
@@ -89,7 +87,7 @@ def cif(
     if text:
         _text(text, out, count, seed, as_json)
         return
-    if propose:
+    if model:  # only with --propose, see above
         passed = _propose(rules, model, endpoint, out, rounds, starts, relax, potential, minutes, seed, as_json)
     elif build:
         passed = _build(rules, out, starts, relax, potential, minutes, seed, as_json)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sozai.cli import models
 from sozai.cli.frame import AsJson, emit, progress
 from sozai.errors import UserError
 
@@ -56,16 +57,8 @@ def extract(
         list[str] | None,
         typer.Option(help='A record set right: "7: value=1.2e-3", "4: material=LLZO".', rich_help_panel="Review"),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="A language model that may choose and add: openai:NAME, anthropic:NAME or small. Without one none is asked.",  # noqa: E501
-            rich_help_panel="Language model",
-        ),
-    ] = None,
-    endpoint: Annotated[
-        str | None, typer.Option(help="Address of an OpenAI-compatible server.", rich_help_panel="Language model")
-    ] = None,
+    model: models.Model = None,
+    endpoint: models.Endpoint = None,
     list_: Annotated[bool, typer.Option("--list", help="Show the built-in properties and end.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sozai.cli import models
 from sozai.cli.frame import AsJson, emit, progress
 from sozai.errors import UserError
 
@@ -61,14 +62,8 @@ def solve(
     check: Annotated[
         bool, typer.Option("--check", help="Read, classify and check the problem; do not solve it.")
     ] = False,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="A language model that turns words into an equation where sozai cannot read them, and proposes a "
-            "script where sozai cannot solve it: openai:NAME, anthropic:NAME, small."
-        ),
-    ] = None,
-    endpoint: Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible server for --model.")] = None,
+    model: models.Model = None,
+    endpoint: models.Endpoint = None,
     rounds: Annotated[int, typer.Option(min=1, max=20, help="Questions to the model for a script.")] = 3,
     minutes: Annotated[float, typer.Option(min=0.05, help="At most this long.")] = 5.0,
     seed: Annotated[int, typer.Option(help="Of random initial data.")] = 0,

@@ -96,9 +96,9 @@ def scatter(
     both = [*xs, *ys] if diagonal else None
     across = Axis(_all(both or xs), LEFT, WIDTH - RIGHT, x, log_x)
     up = Axis(_all(both or ys), HEIGHT - BOTTOM, TOP, y, log_y)
-    parts = [_frame(across, up)]
+    parts = [frame(across, up)]
     if diagonal:
-        parts.append(_path([across.start, across.end], [up.start, up.end], "soft", dash=True))
+        parts.append(polyline([across.start, across.end], [up.start, up.end], "soft", dash=True))
     for place, (name, px, py) in enumerate(zip(points, xs, ys, strict=True)):
         shade = SERIES[place % len(SERIES)]
         radius = 2.2 if len(px) > 400 else 3.2
@@ -106,7 +106,7 @@ def scatter(
         ax, ay = across.place(px), up.place(py)
         if line and place == len(points) - 1:
             order = np.argsort(px)
-            parts.append(_path(ax[order], ay[order], shade))
+            parts.append(polyline(ax[order], ay[order], shade))
         for spot, (cx, cy) in enumerate(zip(ax, ay, strict=True)):
             if np.isfinite(cx) and np.isfinite(cy):
                 hint = f"<title>{escape(notes[spot])}</title>" if notes else ""
@@ -114,7 +114,7 @@ def scatter(
                     f'<circle cx="{cx:.1f}" cy="{cy:.1f}" r="{radius}" '
                     f'style="fill:{colour(shade)};opacity:.7">{hint}</circle>'
                 )
-    parts.append(_legend(list(points)))
+    parts.append(legend(list(points)))
     return figure(WIDTH, HEIGHT, f"{y} against {x}", "".join(parts))
 
 
@@ -140,7 +140,7 @@ def lines(
     edges = {name: tuple(np.asarray(edge, float) for edge in pair) for name, pair in (bands or {}).items()}
     across = Axis(_all(list(xs.values())), LEFT, WIDTH - RIGHT, x, log_x)
     up = Axis(_all([*ys.values(), *(edge for pair in edges.values() for edge in pair)]), HEIGHT - BOTTOM, TOP, y, log_y)
-    parts = [_frame(across, up)]
+    parts = [frame(across, up)]
     for place, name in enumerate(series):
         shade = SERIES[place % len(SERIES)]
         ax = across.place(xs[name])
@@ -150,7 +150,7 @@ def lines(
             spots = " ".join(f"{cx:.1f},{cy:.1f}" for cx, cy in corners)
             parts.append(f'<polygon points="{spots}" style="fill:{colour(shade)};opacity:.14"/>')
         ay = up.place(ys[name])
-        parts.append(_path(ax, ay, shade))
+        parts.append(polyline(ax, ay, shade))
         for spot, (cx, cy) in enumerate(zip(ax, ay, strict=True)):
             if np.isfinite(cx) and np.isfinite(cy):
                 hint = f"{name}: {xs[name][spot]:.4g}, {ys[name][spot]:.4g}"
@@ -158,7 +158,7 @@ def lines(
                     f'<circle cx="{cx:.1f}" cy="{cy:.1f}" r="3" style="fill:{colour(shade)}">'
                     f"<title>{escape(hint)}</title></circle>"
                 )
-    parts.append(_legend(list(series)))
+    parts.append(legend(list(series)))
     return figure(WIDTH, HEIGHT, f"{y} against {x}", "".join(parts))
 
 
@@ -190,7 +190,7 @@ def bars(
         )
         if name in wide:
             low, high = across.place([value - wide[name], value + wide[name]])
-            parts.append(_path([low, high], [y + 12, y + 12], "ink"))
+            parts.append(polyline([low, high], [y + 12, y + 12], "ink"))
         parts.append(text(WIDTH - 62, y + 16, f"{value:.3g}", 12, "soft"))
     return figure(WIDTH, height, label, "".join(parts))
 
@@ -203,7 +203,7 @@ def histogram(samples: Mapping[str, Any], label: str, bins: int = 24) -> Markup:
     counted = {name: np.histogram(v, edges)[0] / max(1, len(v)) for name, v in clean.items()}
     across = Axis(edges, LEFT, WIDTH - RIGHT, label)
     up = Axis([0.0, *(share for each in counted.values() for share in each)], HEIGHT - BOTTOM, TOP, "share of rows")
-    parts = [_frame(across, up)]
+    parts = [frame(across, up)]
     for place, (_, shares) in enumerate(counted.items()):
         shade = SERIES[place % len(SERIES)]
         xs = across.place(np.repeat(edges, 2))
@@ -213,11 +213,11 @@ def histogram(samples: Mapping[str, Any], label: str, bins: int = 24) -> Markup:
             f'<polygon points="{spots}" style="fill:{colour(shade)};fill-opacity:.16;stroke:{colour(shade)};'
             'stroke-width:1.5"/>'
         )
-    parts.append(_legend(list(samples)))
+    parts.append(legend(list(samples)))
     return figure(WIDTH, HEIGHT, f"How {label} is spread", "".join(parts))
 
 
-def _frame(across: Axis, up: Axis) -> str:
+def frame(across: Axis, up: Axis) -> str:
     """Grid, ticks and labels."""
     parts = [_ticks_below(across, HEIGHT - BOTTOM, TOP)]
     for y, words in up.ticks():
@@ -243,7 +243,7 @@ def _ticks_below(across: Axis, bottom: float, top: float = TOP) -> str:
     return "".join(parts)
 
 
-def _legend(names: Sequence[str]) -> str:
+def legend(names: Sequence[str]) -> str:
     """Names with their colours, in the upper left corner; one series needs none."""
     if len(names) < 2:
         return ""
@@ -258,7 +258,8 @@ def _legend(names: Sequence[str]) -> str:
     return "".join(parts)
 
 
-def _path(xs: Any, ys: Any, shade: str, dash: bool = False) -> str:
+def polyline(xs: Any, ys: Any, shade: str, dash: bool = False) -> str:
+    """A line through points in pixels; those that are not finite are passed over."""
     spots = [f"{x:.1f} {y:.1f}" for x, y in zip(xs, ys, strict=True) if math.isfinite(x) and math.isfinite(y)]
     dashes = ' stroke-dasharray="5 4"' if dash else ""
     return f'<path d="M{"L".join(spots)}" fill="none"{dashes} style="stroke:{colour(shade)};stroke-width:1.6"/>'

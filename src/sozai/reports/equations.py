@@ -279,10 +279,10 @@ def _plain_lines(series: Mapping[str, tuple[Any, Any]], x: str, y: str) -> Marku
 
     across = charts.Axis(np.concatenate([p[0] for p in series.values()]), charts.LEFT, charts.WIDTH - charts.RIGHT, x)
     up = charts.Axis(np.concatenate([p[1] for p in series.values()]), charts.HEIGHT - charts.BOTTOM, charts.TOP, y)
-    parts = [charts._frame(across, up)]
+    parts = [charts.frame(across, up)]
     for place, (xs, ys) in enumerate(series.values()):
-        parts.append(charts._path(across.place(xs), up.place(ys), charts.SERIES[place % len(charts.SERIES)]))
-    parts.append(charts._legend(list(series)))
+        parts.append(charts.polyline(across.place(xs), up.place(ys), charts.SERIES[place % len(charts.SERIES)]))
+    parts.append(charts.legend(list(series)))
     return figure(charts.WIDTH, charts.HEIGHT, f"{y} against {x}", "".join(parts))
 
 
@@ -337,7 +337,7 @@ def _line_film(values: np.ndarray, at: np.ndarray, times: np.ndarray, x: str, y:
     px = across.place(at)
     frames = ["M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(px, up.place(frame), strict=True)) for frame in values]
     curve = f'<path data-film="" d="{frames[-1]}" fill="none" style="stroke:{colour("accent")};stroke-width:2"/>'
-    first = figure(charts.WIDTH, charts.HEIGHT, f"{y} in time", charts._frame(across, up) + curve)
+    first = figure(charts.WIDTH, charts.HEIGHT, f"{y} in time", charts.frame(across, up) + curve)
     labels = [f"{time} = {t:.4g}" for t in times]
     return _film(y, str(first), "d", frames, labels, f"{y} in time: press play or move the slider.")
 

@@ -192,12 +192,7 @@ def _encode(gene: Gene) -> tuple[int, np.ndarray]:
 
 
 def _batch(rows: Sequence[tuple[tuple[int, np.ndarray], float]]) -> dict[str, Tensor]:
-    longest = max(len(sites) for (_, sites), _ in rows)
-    sites = np.zeros((len(rows), longest, 4), dtype=np.int64)
-    mask = np.zeros((len(rows), longest), dtype=bool)
-    for place, ((_, of_row), _) in enumerate(rows):
-        sites[place, : len(of_row)] = of_row
-        mask[place, : len(of_row)] = True
+    sites, mask = tokens.padded([of_row for (_, of_row), _ in rows])
     return {
         "group": torch.tensor([group for (group, _), _ in rows]),
         "sites": torch.as_tensor(sites),

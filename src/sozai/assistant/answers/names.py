@@ -14,6 +14,7 @@ from sozai.assistant.extraction.formula import FORMULA, is_formula
 from sozai.assistant.extraction.materials import Names
 from sozai.assistant.extraction.units import plain_signs
 from sozai.knowledge.crystals.wish import SYMBOLS
+from sozai.materials.tables.compositions import amounts_of
 
 _SHORT = re.compile(r"(?<![A-Za-z0-9])(?:\d{1,2}[A-Z]-)?[A-Z][A-Za-z]{0,4}[A-Z][A-Za-z0-9.]*")
 _AMOUNT = re.compile(r"([A-Z][a-z]?)([\d.]*)")
@@ -123,23 +124,8 @@ def related(one: str, other: str) -> bool:
 
 
 def _amounts(formula: str) -> dict[str, float]:
-    """Atoms by element; empty where the formula has variables."""
-    if re.search(r"[xyzδ]|\d/\d|\d-", formula) or not elements(formula):
-        return {}
-    levels: list[dict[str, float]] = [{}]
-    for symbol, opening, closing, amount in re.findall(r"(?:([A-Z][a-z]?)|([(\[])|([)\]]))([\d.]*)", formula):
-        try:
-            times = float(amount or 1)
-        except ValueError:
-            return {}
-        if opening:
-            levels.append({})
-        elif symbol:
-            levels[-1][symbol] = levels[-1].get(symbol, 0.0) + times
-        elif closing and len(levels) > 1:
-            for element, count in levels.pop().items():
-                levels[-1][element] = levels[-1].get(element, 0.0) + count * times
-    return levels[0] if len(levels) == 1 else {}
+    """Atoms by element; empty where the formula has variables or is none."""
+    return amounts_of(_bare(formula)) or {}
 
 
 def _bare(name: str) -> str:

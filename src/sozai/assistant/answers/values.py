@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from sozai.assistant.answers.finding import Fit
@@ -209,7 +209,7 @@ def _cell(view: View, question: Question) -> Value | None:
             caption = frozenset(word.lower() for word in tokens(view.piece.around))
             if not (covered and all(term.stems & (head | caption) or term.element for term in strong)):
                 continue
-        if not strong and not same_unit(_unit_of(column), question.unit):
+        if not strong and not same_unit(unit_of_head(column.head), question.unit):
             continue
         met = [_cell_meets(view, columns, column, condition) for condition in question.conditions]
         if all(met):
@@ -217,8 +217,8 @@ def _cell(view: View, question: Question) -> Value | None:
     if not answers:
         return None
     column = max(answers, key=lambda item: item[0])[1]
-    unit = _unit_of(column)
-    number = next(iter(_numbers(column.text)), None)
+    unit = unit_of_head(column.head)
+    number = next(iter(find_quantities(column.text)), None)
     amount = None
     if number is not None:
         amount = amount_in(number.value, number.unit or unit, question.unit)
@@ -238,9 +238,9 @@ def _cell_meets(view: View, columns: Sequence[Column], answer: Column, condition
     for column in columns:
         if column is answer:
             continue
-        unit = _unit_of(column)
-        for number in _numbers(column.text):
-            known = number if number.unit is not None else _with_unit(number, unit)
+        unit = unit_of_head(column.head)
+        for number in find_quantities(column.text):
+            known = number if number.unit is not None else replace(number, unit=unit)
             if condition.unit is None and math.isclose(number.value, condition.value, rel_tol=1e-6):
                 return True
             if _meets(known, condition):
@@ -252,14 +252,9 @@ def _cell_meets(view: View, columns: Sequence[Column], answer: Column, condition
     return kelvin is not None and ROOM[0] <= kelvin <= ROOM[1] and not any(_kelvin(one) for one in caption)
 
 
-def _with_unit(number: Found, unit: str | None) -> Found:
-    from dataclasses import replace
-
-    return replace(number, unit=unit)
-
-
 @lru_cache(maxsize=2000)
-def _unit_of_head(head: str) -> str | None:
+def unit_of_head(head: str) -> str | None:
+    """The unit in a column's heading, as pint's expression; ``None`` where there is none."""
     bracket = re.search(r"[(\[]([^()\[\]]*(?:\([^()]*\))?[^()\[\]]*)[)\]]\s*$", head)
     written = bracket.group(1) if bracket else ""
     if not written:
@@ -278,40 +273,23 @@ def _unit_of_head(head: str) -> str | None:
     return found[0].unit if found else None
 
 
-def _unit_of(column: Column) -> str | None:
-    return _unit_of_head(column.head)
-
-
-def unit_of_head(head: str) -> str | None:
-    """The unit in a column's heading, as pint's expression; ``None`` where there is none."""
-    return _unit_of_head(head)
-
-
 def _numeric(text: str) -> bool:
     return re.match(r"\s*[-−+±~<>≈]?\s*\d", text) is not None
 
 
-def _numbers(text: str) -> list[Found]:
-    return find_quantities(text)
-
-
 def number_in(text: str) -> float | None:
     """The number of a cell; ``None`` where it holds none or several."""
-    found = _numbers(text)
+    found = find_quantities(text)
     return found[0].value if len(found) == 1 else None
 
 
 def records_of(document: Document) -> list[Record]:
     """What ``sozai extract`` finds in a document; the same document is read once."""
-    return _records(document.hash, document)
+    from sozai.assistant.extraction import extract
+
+    if document.hash not in _kept:
+        _kept[document.hash] = extract(document)
+    return _kept[document.hash]
 
 
 _kept: dict[str, list[Record]] = {}
-
-
-def _records(digest: str, document: Document) -> list[Record]:
-    from sozai.assistant.extraction import extract
-
-    if digest not in _kept:
-        _kept[digest] = extract(document)
-    return _kept[digest]

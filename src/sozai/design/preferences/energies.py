@@ -46,10 +46,10 @@ class Drawn:
     reason: str = ""
 
 
-def draw(
+def genes_for(
     generator: WyckoffGPT, formulas: Sequence[str], each: int, max_atoms: int, seed: int, distinct: bool
-) -> list[Drawn]:
-    """So many genes for each formula, built; formulas that the generator cannot write are passed over."""
+) -> list[tuple[str, DrawnGene]]:
+    """So many genes for each formula; formulas that the generator cannot write are passed over."""
     rows: list[tuple[str, DrawnGene]] = []
     for number, formula in enumerate(formulas):
         wish = CrystalWish.of(formula=formula, max_atoms=max_atoms)
@@ -58,6 +58,14 @@ def draw(
         except UserError:
             continue
         rows += [(formula, gene) for gene in genes]
+    return rows
+
+
+def draw(
+    generator: WyckoffGPT, formulas: Sequence[str], each: int, max_atoms: int, seed: int, distinct: bool
+) -> list[Drawn]:
+    """So many genes for each formula, built."""
+    rows = genes_for(generator, formulas, each, max_atoms, seed, distinct)
     # Each gene is built once: the same one drawn again is the same crystal.
     single = {gene.gene.canonical: gene for _, gene in rows}
     built = {}

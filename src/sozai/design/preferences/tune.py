@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from sozai.design.preferences.choices import Choice
-from sozai.design.preferences.energies import Drawn, draw, with_energies
+from sozai.design.preferences.energies import Drawn, draw, genes_for, with_energies
 from sozai.errors import UserError
 from sozai.generators.objectives.preference import group_advantages
 from sozai.generators.train import train
@@ -35,7 +35,6 @@ from sozai.generators.wyckoff_gpt.preference import (
     drift_of,
 )
 from sozai.materials.known import known_materials
-from sozai.materials.wyckoff import Gene
 
 Method = Literal["dpo", "grpo"]
 SURE = 0.05
@@ -268,21 +267,10 @@ def _guards(
     before: WyckoffGPT, after: WyckoffGPT, formulas: Sequence[str], max_atoms: int, seed: int
 ) -> tuple[float, float]:
     """Share of distinct draws, as a multiple of before, and the drift, on these formulas."""
-    genes = {name: _genes(model, formulas, max_atoms, seed) for name, model in (("before", before), ("after", after))}
+    genes = {
+        name: [each.gene for _, each in genes_for(model, formulas, 16, max_atoms, seed, distinct=False)]
+        for name, model in (("before", before), ("after", after))
+    }
     shares = {name: len({gene.canonical for gene in found}) / max(1, len(found)) for name, found in genes.items()}
     drift = drift_of(after.fitted(), before.fitted(), genes["after"]) if genes["after"] else 0.0
     return shares["after"] / max(shares["before"], 1e-9), drift
-
-
-def _genes(generator: WyckoffGPT, formulas: Sequence[str], max_atoms: int, seed: int) -> list[Gene]:
-    from sozai.knowledge.crystals.wish import CrystalWish
-
-    found: list[Gene] = []
-    for number, formula in enumerate(formulas):
-        wish = CrystalWish.of(formula=formula, max_atoms=max_atoms)
-        try:
-            drawn = generator.sample_genes(16, wish, seed=seed + number, distinct=False)
-        except UserError:
-            continue
-        found += [each.gene for each in drawn]
-    return found

@@ -61,14 +61,10 @@ class WyckoffDataset:
 
     def batch(self, rows: np.ndarray, rng: np.random.Generator | None) -> dict[str, Tensor]:
         """Rows as padded tensors; with ``rng`` conditions are dropped at random, without they are all hidden."""
-        longest = max(len(self.sites[row]) for row in rows)
-        sites = np.zeros((len(rows), longest, 4), dtype=np.int64)
-        mask = np.zeros((len(rows), longest), dtype=bool)
+        sites, mask = tokens.padded([self.sites[row] for row in rows])
         composition = np.zeros((len(rows), tokens.N_ELEMENTS), dtype=np.float32)
         for place, row in enumerate(rows):
             of_row = self.sites[row]
-            sites[place, : len(of_row)] = of_row
-            mask[place, : len(of_row)] = True
             np.add.at(composition[place], of_row[:, 0], of_row[:, 3])
         n_atoms = composition.sum(1)
         values = {name: self.properties[name][rows].copy() for name in TARGETS}

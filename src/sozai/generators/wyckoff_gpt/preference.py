@@ -41,13 +41,10 @@ def shared(first: Gene, second: Gene) -> Shared:
 def gene_batch(genes: Sequence[Gene], known: Sequence[Shared]) -> dict[str, Tensor]:
     """Genes as the network reads them, each under its elements, its composition too, or neither."""
     sites = [tokens.encode(gene.canonical) for gene in genes]
-    longest = max(map(len, sites))
-    padded = np.zeros((len(genes), longest, 4), dtype=np.int64)
-    mask = np.zeros((len(genes), longest), dtype=bool)
+    padded, mask = tokens.padded(sites)
     elements = np.full((len(genes), tokens.N_ELEMENTS), np.nan, dtype=np.float32)
     composition = elements.copy()
     for row, (of_row, what) in enumerate(zip(sites, known, strict=True)):
-        padded[row, : len(of_row)], mask[row, : len(of_row)] = of_row, True
         amounts = np.zeros(tokens.N_ELEMENTS, dtype=np.float32)
         np.add.at(amounts, of_row[:, 0], of_row[:, 3])
         if what != "nothing":

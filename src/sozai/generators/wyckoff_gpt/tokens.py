@@ -125,6 +125,16 @@ def encode(gene: Gene) -> np.ndarray:
     return np.array([(element, *place[1:]) for _, place, element in sites], dtype=np.int64)
 
 
+def padded(sequences: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Encoded genes as one array ``(genes, longest, 4)``, with zeros behind, and which of its sites are real."""
+    longest = max(map(len, sequences))
+    sites = np.zeros((len(sequences), longest, 4), dtype=np.int64)
+    mask = np.zeros((len(sequences), longest), dtype=bool)
+    for row, of_row in enumerate(sequences):
+        sites[row, : len(of_row)], mask[row, : len(of_row)] = of_row, True
+    return sites, mask
+
+
 def decode(number: int, sites: Sequence[Sequence[int]]) -> Gene:
     """The gene of encoded sites (element, site symmetry, enumeration, ...)."""
     letters = {(symmetry, enumeration): letter for letter, symmetry, enumeration, _, _ in letter_table(number)}

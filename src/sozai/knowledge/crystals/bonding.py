@@ -18,7 +18,7 @@ from sozai.knowledge.verdict import Verdict
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-_SOFTNESS = 0.37
+SOFTNESS = 0.37
 """Universal constant b of the bond valence exp((R - d)/b), angstrom (Brown and Altermatt 1985)."""
 
 _NUMERALS = ["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII", "XIII", "XIV"]
@@ -97,9 +97,7 @@ def bond_valence(
     if blank or not contacts.complete:
         told = f"no bond-valence parameters are known for {', '.join(blank)}" if blank else "the atoms lie too densely"
         return Verdict(rule, None, f"Not judged: {told}.", severity=severity)
-    sums = np.bincount(
-        first, np.exp((lengths - contacts.distances[ionic]) / _SOFTNESS), minlength=len(contacts.numbers)
-    )
+    sums = np.bincount(first, np.exp((lengths - contacts.distances[ionic]) / SOFTNESS), minlength=len(contacts.numbers))
     relative = sums / np.abs(charge) - 1
     index = float(np.sqrt(np.mean(relative**2)))
     worst = int(np.abs(relative).argmax())

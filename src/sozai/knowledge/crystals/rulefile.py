@@ -24,7 +24,7 @@ WISH_KEYS = (
 _BUNDLED = "sozai.knowledge.crystals"
 
 
-class _Loader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):
     """YAML in which only true and false are booleans (``off`` and ``No`` are words) and no key stands twice."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012
@@ -33,6 +33,7 @@ class _Loader(yaml.SafeLoader):
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        """As of a safe loader, but no key stands twice."""
         seen: set[str] = set()
         for key, _ in node.value:
             if key.value in seen:
@@ -48,7 +49,7 @@ def read_rule_file(path: str | Path | None) -> tuple[dict[str, Any], str]:
         UserError: the file is missing, unreadable, no YAML, or not a mapping of ``wish`` and ``rules``.
     """
     if path is None:
-        return yaml.load(files(_BUNDLED).joinpath("rules.yaml").read_text(encoding="utf-8"), _Loader), "rules.yaml"
+        return yaml.load(files(_BUNDLED).joinpath("rules.yaml").read_text(encoding="utf-8"), Loader), "rules.yaml"
     where = str(path)
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -57,7 +58,7 @@ def read_rule_file(path: str | Path | None) -> tuple[dict[str, Any], str]:
     except (OSError, UnicodeDecodeError) as fault:
         raise UserError(f"the rule file cannot be read ({fault})", where, "give a YAML text file") from None
     try:
-        content = yaml.load(text, _Loader)
+        content = yaml.load(text, Loader)
     except yaml.YAMLError as fault:
         mark = getattr(fault, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""

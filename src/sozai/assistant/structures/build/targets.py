@@ -11,13 +11,12 @@ from itertools import combinations_with_replacement
 import numpy as np
 
 from sozai.errors import UserError
-from sozai.knowledge.crystals.bonding import bond_lengths
+from sozai.knowledge.crystals.bonding import SOFTNESS, bond_lengths
 from sozai.knowledge.crystals.chemistry import likely_states
 from sozai.knowledge.crystals.elements import element_table
 from sozai.knowledge.crystals.structure.rules import Connection, StructureRules
 from sozai.knowledge.crystals.wish import SYMBOLS, parse_formula
 
-_SOFTNESS = 0.37  # angstrom, constant b of the bond valence (Brown and Altermatt 1985)
 _NUMERALS = ["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"]
 _AVOGADRO_VOLUME = 1.66053907  # g/cm3 of one atomic mass unit in a cubic angstrom
 
@@ -187,7 +186,7 @@ def bond_length(centre: str, ligand: str, charge: float, ligand_charge: float, c
     numbers = [np.array([SYMBOLS.index(element) + 1]) for element in (centre, ligand)]
     unit = float(bond_lengths(*numbers)[0])
     if math.isfinite(unit) and charge:
-        return unit - _SOFTNESS * math.log(max(abs(charge), 0.5) / coordination)
+        return unit - SOFTNESS * math.log(max(abs(charge), 0.5) / coordination)
     if None not in radii:
         return sum(radii)  # type: ignore[arg-type]
     table = element_table()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sozai.knowledge.crystals.bonding import _SOFTNESS, bond_lengths
+from sozai.knowledge.crystals.bonding import SOFTNESS, bond_lengths
 from sozai.knowledge.crystals.chemistry import likely_states
 from sozai.knowledge.crystals.contacts import Contacts, find_contacts
 from sozai.knowledge.crystals.elements import atomic_numbers, element_counts, element_table
@@ -148,7 +148,7 @@ def _bond_valence(structure: Structure, contacts: Contacts, counts: dict[str, in
     ionic = charge[contacts.first] * charge[contacts.second] < 0
     first, second = contacts.first[ionic], contacts.second[ionic]
     lengths = bond_lengths(contacts.numbers[first], contacts.numbers[second])
-    valences = np.exp((lengths - contacts.distances[ionic]) / _SOFTNESS)
+    valences = np.exp((lengths - contacts.distances[ionic]) / SOFTNESS)
     sums = np.bincount(first, valences, minlength=len(charge))
     off = sums - np.abs(charge)
     index = float(np.sqrt(np.mean(off**2)))

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from sozai.errors import UserError
-from sozai.knowledge.crystals.rulefile import _Loader, nearest
+from sozai.knowledge.crystals.rulefile import Loader, nearest
 from sozai.knowledge.crystals.structure.parts import Parts, Place
 from sozai.knowledge.crystals.structure.rules import StructureRules
 
@@ -51,7 +51,7 @@ def rules_of_text(text: str, where: str = "rules") -> StructureRules:
         UserError: as for ``read_structure_rules``.
     """
     try:
-        loader = _Loader(text)
+        loader = Loader(text)
         try:
             node = loader.get_single_node()
             content = None if node is None else loader.construct_document(node)
