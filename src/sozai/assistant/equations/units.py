@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 import sympy
 from sympy.core.function import AppliedUndef
 
 from sozai.errors import UserError
+from sozai.materials.units import in_words, registry
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:\s*[eE][-+]?\d+|\s*(?:\*|x|×)\s*10\s*\^?\s*\(?[-+]?\d+\)?)?"
 _UNIT = r"(?:%|°\s*[CF]|[A-Za-zµμΩÅ]+)(?:\s*(?:\^|\*\*)?\s*\(?-?\d\)?)?"
@@ -18,15 +18,6 @@ QUANTITY = re.compile(rf"^\s*({_NUMBER})\s*((?:{_UNIT}(?:\s*[/*·]\s*|\s+)?)*(?:
 BASES = ("[length]", "[time]", "[mass]", "[temperature]", "[substance]", "[current]", "[luminosity]")
 Dimension = dict[str, sympy.Rational]
 _SI = {"[length]": "m", "[time]": "s", "[mass]": "kg", "[temperature]": "K", "[substance]": "mol", "[current]": "A"}
-
-
-@cache
-def _registry() -> Any:
-    import pint
-
-    units: Any = pint.UnitRegistry(cache_folder=None)
-    units.autoconvert_offset_to_baseunit = True
-    return units
 
 
 def quantity(text: str) -> tuple[float, Dimension | None] | None:
@@ -44,33 +35,14 @@ def quantity(text: str) -> tuple[float, Dimension | None] | None:
     unit = match[2].strip()
     if not unit:
         return number, None
-    registry = _registry()
+    units = registry()
     try:
-        parsed = registry.Quantity(number, registry.parse_units(_spelt(unit)))
+        parsed = units.Quantity(number, units.parse_units(in_words("degC" if unit == "C" else unit)))
         value = parsed.to_base_units()
     except Exception as error:  # pint raises tokenizer, attribute and value errors alike for what is no unit
         raise UserError(f"'{unit}' is no unit", text.strip(), "write it as in 1e-4 m^2/s") from error
     powers = {base: sympy.nsimplify(power) for base, power in value.dimensionality.items()}
     return float(value.magnitude), powers
-
-
-def is_unit(text: str) -> bool:
-    """Whether pint knows the text as a unit."""
-    try:
-        _registry().parse_units(_spelt(text))
-    except Exception:  # as above
-        return False
-    return True
-
-
-def _spelt(unit: str) -> str:
-    """``m2/s`` as ``m**2/s``, ``W m-1 K-1`` as a product, in pint's words."""
-    unit = re.sub(r"°\s*C\b|\bdeg C\b", "degC", unit)
-    unit = unit.replace("·", "*").replace("^", "**").replace("Å", "angstrom").replace("Ω", "ohm")
-    unit = re.sub(r"\b(h|hr|hrs|hours?)\b", "hour", unit)
-    unit = re.sub(r"\bC\b(?=$)", "coulomb", unit) if unit.strip() != "C" else "degC"
-    unit = re.sub(r"([A-Za-z])\s*(-?\d)", r"\1**\2", unit)
-    return re.sub(r"(?<=[\w)])\s+(?=[A-Za-z])", "*", unit)
 
 
 def unit_text(dimension: Mapping[str, Any]) -> str:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from sozai.materials.units import registry
+
 CELSIUS = "degC"
 _PREFIXED = {  # symbol as written: pint's name; these take prefixes
     "S": "siemens", "V": "volt", "A": "ampere", "W": "watt", "Wh": "watt_hour", "Ah": "ampere_hour", "m": "meter",
@@ -206,25 +208,6 @@ def _compound(last: str, name: str) -> bool:
         ("pascal", "second"), ("newton", "meter"), ("kilowatt", "hour"), ("millipascal", "second"),
         ("milliohm", "centimeter"), ("kiloohm", "centimeter"),
     }  # fmt: skip
-
-
-@lru_cache(maxsize=1)
-def registry() -> Any:
-    """Pint's units with those of membranes and hardness added."""
-    import pint
-
-    units: Any = pint.UnitRegistry()
-    for line in (
-        "cm3_stp = 4.461e-5 mole",
-        "barrer = 1e-10 * cm3_stp * centimeter / centimeter**2 / second / cmHg",
-        "GPU = 1e-6 * cm3_stp / centimeter**2 / second / cmHg",
-        "LMH = liter / meter**2 / hour",
-        "vickers = kilogram_force / millimeter**2",
-        "emu = 1e-3 ampere * meter**2",
-        "kh = kilohour",
-    ):
-        units.define(line)
-    return units
 
 
 @lru_cache(maxsize=4000)

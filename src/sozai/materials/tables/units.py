@@ -7,13 +7,13 @@ speed of light, and "(Total)" no unit. Where pint is not installed no unit is be
 from __future__ import annotations
 
 import re
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from sozai.errors import UserError
 from sozai.knowledge.crystals.wish import SYMBOLS
+from sozai.materials.units import in_words, registry
 
 PARTS = {"wt%": "wt", "at%": "at", "mol%": "mol", "vol%": "vol", "wppm": "wt"}
 """Parts of a whole and what they are parts of: weight percents do not convert to atomic percents."""
@@ -26,39 +26,6 @@ _LABORATORY_UNITS = """meter gram liter second minute hour day week year month k
     unified_atomic_mass_unit count cubic_centimeter
     delta_degree_Celsius delta_degree_Fahrenheit emu phr denier tex dyne erg decibel"""
 LABORATORY = frozenset(_LABORATORY_UNITS.split())
-_DEFINITIONS = """
-weight_percent = 0.01 = wt%
-atomic_percent = 0.01 = at%
-mole_percent = 0.01 = mol%
-volume_percent = 0.01 = vol%
-weight_ppm = 1e-6 = wppm
-atom = 1
-formula_unit = 1 = f.u.
-cycle_count = 1 = cycles
-phr = 0.01
-emu = 1e-3 * ampere * meter ** 2
-"""
-_WORDS = {
-    "hrs": "hour", "hr": "hour", "h": "hour", "hours": "hour", "mins": "minute", "min": "minute", "sec": "second",
-    "secs": "second", "d": "day", "days": "day", "yr": "year", "yrs": "year", "wk": "week", "mo": "month",
-    "mpa": "megapascal", "Mpa": "megapascal", "MPA": "megapascal", "gpa": "gigapascal", "Gpa": "gigapascal",
-    "GPA": "gigapascal", "kpa": "kilopascal", "Kpa": "kilopascal", "KPa": "kilopascal", "KN": "kilonewton",
-    "kn": "kilonewton", "Kg": "kilogram", "KG": "kilogram", "Kgs": "kilogram", "gm": "gram", "gms": "gram",
-    "cc": "cubic_centimeter", "ml": "milliliter", "uL": "microliter", "ul": "microliter", "um": "micrometer",
-    "micron": "micrometer", "microns": "micrometer", "MM": "millimeter", "CM": "centimeter", "hz": "hertz",
-    "degC": "degree_Celsius", "degF": "degree_Fahrenheit", "oC": "degree_Celsius", "°C": "degree_Celsius",
-    "°F": "degree_Fahrenheit", "°": "degree", "deg": "degree", "celsius": "degree_Celsius", "Celsius": "degree_Celsius",
-    "wt%": "weight_percent", "at%": "atomic_percent", "mol%": "mole_percent", "vol%": "volume_percent",
-    "%": "percent", "wppm": "weight_ppm", "cycles": "cycle_count", "f.u.": "formula_unit", "fu": "formula_unit",
-    "atoms": "atom", "Ohm": "ohm", "Ohms": "ohm", "Psi": "psi", "PSI": "psi", "KSI": "ksi", "RPM": "rpm",
-    "Å": "angstrom", "Ang": "angstrom", "Angstrom": "angstrom", "angstroms": "angstrom", "AA": "angstrom",
-}  # fmt: skip
-_LATEX = {r"\mu": "µ", r"\Omega": "ohm ", r"\circ": "°", r"\AA": "Å", r"\angstrom": "Å", r"\cdot": "*", r"\%": "%",
-          r"\mathrm": "", r"\text": "", r"\rm": "", r"\degree": "°", r"\times": "*", r"\,": " "}  # fmt: skip
-_SIGNS: dict[int, str] = {**dict.fromkeys(map(ord, "${}"), ""), **dict.fromkeys(map(ord, "·⋅×•"), "*")}
-_POWERS: dict[int, str] = {
-    ord(sign): power for sign, power in zip("⁻¹²³⁴", ("^-", "^1", "^2", "^3", "^4"), strict=True)
-}
 _BRACKETS = re.compile(
     r"^(?P<name>.*\S)\s*(?:\[(?P<square>[^\[\]]+)\]|\((?P<round>(?:[^()]|\([^()]*\))+)\)|\{(?P<curly>[^{}]+)\})\s*$"
 )
@@ -97,17 +64,6 @@ class Heading(NamedTuple):
 
     name: str
     unit: str = ""
-
-
-@cache
-def registry() -> Any:
-    """Pint's units, with the parts of a whole that laboratories use."""
-    import pint
-
-    units: Any = pint.UnitRegistry(cache_folder=None)
-    for line in _DEFINITIONS.strip().splitlines():
-        units.define(line)
-    return units
 
 
 def heading_of(text: str) -> Heading:
@@ -163,7 +119,7 @@ def believed(text: str, name: str = "") -> str:
         if text in _DOUBTFUL:
             return ""
     try:
-        unit = registry().parse_units(_written(text))
+        unit = registry().parse_units(in_words(text))
     except Exception:  # pint raises tokenizer, attribute and value errors alike for what is no unit
         return ""
     roots = {_root(each) for each in dict(unit._units)}
@@ -191,7 +147,7 @@ def unit_of(text: str, column: str) -> str:
     if not text.strip():
         return ""
     try:
-        return believed(text, column) or spelled(registry().parse_units(_written(text)))
+        return believed(text, column) or spelled(registry().parse_units(in_words(text)))
     except ModuleNotFoundError:
         raise
     except Exception as error:  # see ``believed``
@@ -220,38 +176,9 @@ def convert(values: np.ndarray, unit: str, to: str, column: str) -> np.ndarray:
         if of and into and of != into:
             raise pint.DimensionalityError(unit, to)
         units = registry()
-        quantity = units.Quantity(np.asarray(values, float), units.parse_units(_written(unit)))
-        return np.asarray(quantity.to(units.parse_units(_written(to))).magnitude)
+        quantity = units.Quantity(np.asarray(values, float), units.parse_units(in_words(unit)))
+        return np.asarray(quantity.to(units.parse_units(in_words(to))).magnitude)
     except pint.DimensionalityError as error:
         raise UserError(
             f"its unit {unit} cannot be converted to {to}", f"column '{column}'", "give a unit of the same quantity"
         ) from error
-
-
-def _written(text: str) -> str:
-    """A unit as laboratories write it, in pint's words."""
-    text = text.replace("μ", "µ").replace("º", "°").replace("℃", "°C").replace("−", "-").replace("\u2126", "Ω")
-    text = re.sub(r"Ω(?=[A-Za-zµ])", "ohm ", text).replace("Ω", "ohm")
-    text = re.sub(r"√\(?([a-z]+)\)?", r" \1^0.5", text)
-    text = re.sub(r"(?<=[a-z])\^?\(?1/2\)?$", "^0.5", text)
-    for latex, sign in _LATEX.items():
-        text = text.replace(latex, sign)
-    text = text.translate(_SIGNS).replace("^°", "°")
-    text = re.sub(r"(?i)^in\s+(?=\S)", "", text.strip())
-    text = re.sub(r"(?i)^(?:wt|weight|mass|w)\.?[ -]?(?:%|percent|pct)$", "wt%", text)
-    text = re.sub(r"(?i)^(?:at|atomic|atom)\.?[ -]?(?:%|percent|pct)$", "at%", text)
-    text = re.sub(r"(?i)^(?:mol|mole|molar)\.?[ -]?(?:%|percent|pct)$", "mol%", text)
-    text = re.sub(r"(?i)^(?:vol|volume|v)\.?[ -]?(?:%|percent|pct)$", "vol%", text)
-    text = re.sub(r"(?i)^%\s*\(?(wt|at|mol|vol)\.?\)?$", lambda found: f"{found[1].lower()}%", text)
-    text = re.sub(
-        r"(?i)^deg(?:rees?)?\.?[ -]?(c|f)(?:elsius|ahrenheit)?$", lambda found: f"deg{found[1].upper()}", text
-    )
-    text = re.sub(r"° +(?=[CF])", "°", text)
-    text = re.sub(r"\bW/mK\b", "W/(m*K)", text)
-    text = text.translate(_POWERS).replace("^-^", "^-")
-    # cm-1 and m3 are powers; 1/cm and 10^3 are not touched.
-    text = re.sub(r"(?<=[A-Za-zµ°Å])(-?\d)(?![\d.])", r"^\1", text)
-    # In "J/mol K" all after the stroke is below it.
-    text = re.sub(r"/\s*([^\s/()*]+)[ *]+([^\s/()*]+)$", r"/(\1*\2)", text)
-    text = re.sub(r"(?<=[^\W\d_])-(?=[^\W\d_])", "*", text)
-    return re.sub(r"(?:[^\W\d_]|[%°.])+%?", lambda found: _WORDS.get(found[0], found[0]), text)
