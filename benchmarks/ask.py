@@ -1,0 +1,177 @@
+"""Measure `sozai ask`: questions over the tests' library, in the words of the field and in everyday ones, and over papers.
+
+    python benchmarks/ask.py --papers texts/ --out docs/benchmarks/ask.md
+
+``--papers`` is the folder ``texts/`` of the SOFC-Exp corpus (30 papers); without it that row is left out. An answer is
+right when it quotes one of the expected passages; "first" asks that its first statement or strategy does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import common
+import yaml
+
+ROOT = Path(__file__).parents[1]
+TESTS = ROOT / "tests"
+LIBRARY = TESTS / "library"
+SETS = {
+    "terms of the field, first": (LIBRARY / "questions.yaml", "all"),
+    "terms of the field, second": (LIBRARY / "held_out" / "questions.yaml", "all"),
+    "everyday words, eight": (LIBRARY / "held_out" / "questions_unseen.yaml", "all"),
+    "everyday words, for tuning": (LIBRARY / "everyday" / "tune.yaml", "all"),
+    "everyday words, to judge": (LIBRARY / "everyday" / "judge.yaml", "all"),
+    "30 papers on fuel cells": (ROOT / "benchmarks" / "ask_papers.yaml", "papers"),
+}
+
+
+@dataclass
+class Score:
+    """What was counted over one set of questions."""
+
+    answerable: int = 0
+    right: int = 0
+    first: int = 0
+    refused_wrongly: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    unanswerable: int = 0
+    refused: int = 0
+    answered_wrongly: list[str] = field(default_factory=list)
+    quotes: int = 0
+    verbatim: int = 0
+    seconds: float = 0.0
+
+
+def passages(asked: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """The passages of which one must be quoted: document and the words that must all stand in quotes of it."""
+    if "any" in asked:
+        return [(document, [words]) for document, words in asked["any"]]
+    return [(asked["from"], asked["right"])] if "right" in asked else []
+
+
+def holds(texts: str, sources: set[str], asked: dict[str, Any]) -> bool:
+    """Whether these words, from these documents, hold an expected passage."""
+    return any(
+        document in sources and all(word.lower() in texts for word in words) for document, words in passages(asked)
+    )
+
+
+def quotes_by_document(made: Any, first: bool) -> dict[str, str]:
+    """Quoted words by document, with the values and names that the answer tells of them; of its first part or of all."""
+    told: dict[str, str] = {}
+    parts = []
+    if made.strategies:
+        for way in made.strategies[:1] if first else made.strategies:
+            said = [*way.mechanism, *way.conditions, *way.pros, *way.cons, *way.cost, *way.risk, *way.contradicted_by]
+            parts += [(way.name, quote) for effect in way.effects for quote in effect.citations]
+            parts += [(f"{way.name} {one.text}", quote) for one in said for quote in one.citations]
+    else:
+        statements = made.statements[:1] if first else made.statements
+        parts += [(one.text, quote) for one in statements for quote in one.citations]
+    for text, quote in parts:
+        told[quote.name] = f"{told.get(quote.name, '')} {text} {quote.quote}".lower()
+    return told
+
+
+def judge(made: Any, asked: dict[str, Any], texts: dict[str, str], score: Score) -> None:
+    """Count one answer."""
+    for quote in made.citations():
+        score.quotes += 1
+        score.verbatim += texts[quote.hash][quote.start : quote.end] == quote.quote != ""
+    if not passages(asked):
+        score.unanswerable += 1
+        score.refused += not made.found
+        if made.found:
+            score.answered_wrongly.append(asked["ask"])
+        return
+    score.answerable += 1
+    right = [
+        made.found and any(holds(text, {name}, asked) for name, text in quotes_by_document(made, first).items())
+        for first in (False, True)
+    ]
+    score.right += right[0]
+    score.first += right[1]
+    if not right[0]:
+        (score.wrong if made.found else score.refused_wrongly).append(asked["ask"])
+
+
+def ask_all(path: Path, shelf: Any) -> Score:
+    """Ask the questions of a file."""
+    from sozai.assistant.answers import answer
+
+    texts = {document.hash: document.text for document in shelf.index.documents}
+    score, start = Score(), time.process_time()
+    for asked in yaml.safe_load(path.read_text(encoding="utf-8")):
+        judge(answer(asked["ask"], shelf), asked, texts, score)
+    score.seconds = time.process_time() - start
+    return score
+
+
+def shelves(papers: Path | None, folder: Path) -> dict[str, Any]:
+    """The libraries: all documents of the tests, and the papers where their folder is named."""
+    sys.path.insert(0, str(TESTS))
+    from library_files import make_library
+
+    from sozai.assistant.answers import Shelf
+    from sozai.assistant.documents.library import Library
+
+    made = Library(folder / "all")
+    made.add([make_library(folder / "files"), LIBRARY / "held_out", LIBRARY / "everyday"])
+    found = {"all": Shelf(made)}
+    if papers is not None:
+        kept = Library(folder / "papers")
+        kept.add([papers])
+        found["papers"] = Shelf(kept)
+    return found
+
+
+def rows_of(scores: dict[str, Score]) -> list[Sequence[Any]]:
+    """The table's rows."""
+    return [
+        (
+            name, f"{one.answerable} + {one.unanswerable}", f"{one.right} of {one.answerable}",
+            f"{one.first} of {one.answerable}", len(one.refused_wrongly), len(one.wrong),
+            f"{one.refused} of {one.unanswerable}", f"{one.verbatim} of {one.quotes}",
+            f"{one.seconds / (one.answerable + one.unanswerable):.2f}",
+        )
+        for name, one in scores.items()
+    ]  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--papers", type=Path, help="folder texts/ of the SOFC-Exp corpus")
+    parser.add_argument("--sets", default="", help="only the sets whose names hold this")
+    parser.add_argument("--show", action="store_true", help="print the questions that failed")
+    parser.add_argument("--out", type=Path, help="write the section there")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        ready = shelves(options.papers, Path(folder))
+        scores = {
+            name: ask_all(path, ready[shelf])
+            for name, (path, shelf) in SETS.items()
+            if shelf in ready and options.sets in name
+        }
+    head = ("questions", "answerable + not", "right", "right, first", "refused, though answerable", "wrong passages",
+            "refused, rightly", "quotes verbatim", "CPU s each")  # fmt: skip
+    text = common.table(head, rows_of(scores))
+    if options.show or options.out is None:
+        print(text)
+        for name, one in scores.items():
+            for kind in ("refused_wrongly", "wrong", "answered_wrongly"):
+                for asked in getattr(one, kind):
+                    print(f"{name}: {kind}: {asked}")
+    if options.out is not None:
+        common.write_fragment(options.out, "Questions to a library", [__doc__.split("\n\n")[2].strip(), text])
+
+
+if __name__ == "__main__":
+    main()
