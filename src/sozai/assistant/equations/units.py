@@ -13,8 +13,9 @@ from sozai.errors import UserError
 from sozai.materials.units import in_words, registry
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:\s*[eE][-+]?\d+|\s*(?:\*|x|×)\s*10\s*\^?\s*\(?[-+]?\d+\)?)?"
-_UNIT = r"(?:%|°\s*[CF]|[A-Za-zµμΩÅ]+)(?:\s*(?:\^|\*\*)?\s*\(?-?\d\)?)?"
-QUANTITY = re.compile(rf"^\s*({_NUMBER})\s*((?:{_UNIT}(?:\s*[/*·]\s*|\s+)?)*(?:1/)?(?:{_UNIT})?)\s*$")
+_UNIT = r"(?:%|°\s*[CF]|[A-Za-zµμΩÅ]++)(?:\s*(?:\^|\*\*)?\s*\(?-?\d\)?)?"
+_BELOW = rf"/\s*\((?:{_UNIT}(?:\s*[*·]\s*|\s+)?)+\)"
+QUANTITY = re.compile(rf"^\s*({_NUMBER})\s*((?:{_UNIT}(?:\s*[/*·]\s*|\s+)?)*(?:1/)?(?:{_UNIT})?(?:{_BELOW})?)\s*$")
 BASES = ("[length]", "[time]", "[mass]", "[temperature]", "[substance]", "[current]", "[luminosity]")
 Dimension = dict[str, sympy.Rational]
 _SI = {"[length]": "m", "[time]": "s", "[mass]": "kg", "[temperature]": "K", "[substance]": "mol", "[current]": "A"}
