@@ -547,7 +547,8 @@ DEFECTS: tuple[Defect, ...] = (
         "cut off between two rows of atoms",
         ("formula",),
         _only(
-            lambda t: len({row[1] for row in _sites(t)}) > 1 and _sites(t)[0][1] != _sites(t)[-1][1],
+            # H that are not among the atoms are no defect: it must be another element that is cut off.
+            lambda t: _sites(t)[0][1] != _sites(t)[-1][1] != "H",
             _cut(lambda t: _row_end(t, 0.5, False)),
         ),
     ),

@@ -21,6 +21,10 @@ _NUMERIC = frozenset([
     "_chemical_formula_weight", "_exptl_crystal_density_diffrn", "_diffrn_radiation_wavelength",
     "_diffrn_ambient_temperature", "_cell_measurement_temperature",
 ])  # fmt: skip
+_CONDITIONS = frozenset([
+    "_diffrn_radiation_wavelength", "_diffrn_ambient_temperature", "_cell_measurement_temperature",
+])  # fmt: skip
+_NUMBER = r"\d+(?:\.\d*)?(?:\(\d+\))?"
 LINES = {
     "Cu": ("Cu", (1.5405, 1.5406, 1.54056, 1.5418, 1.5443, 1.3922)),
     "Mo": ("Mo", (0.7093, 0.7107, 0.7136, 0.6323)),
@@ -49,9 +53,10 @@ def audit_numbers(block: Block, report: Report) -> None:
             if told > 3:
                 break
             name = block.tags[tag][0]
-            report(
-                "number-syntax", "error", value.line, name, f"'{value.text}' is no number of CIF.", _hint(value.text)
-            )
+            # "0.5-5.0" of a pulsed source or "293 to 295" is against the syntax, but spoils no structure.
+            harmless = tag in _CONDITIONS and re.match(rf"{_NUMBER}\s*(?:-|to|\.\.+)\s*{_NUMBER}$", value.text.strip())
+            told_ = f"'{value.text}' is no number of CIF."
+            report("number-syntax", "warning" if harmless else "error", value.line, name, told_, _hint(value.text))
         for value in values:
             parsed = value.number()
             if parsed and parsed[1] is not None and tag not in ("_atom_site_symmetry_multiplicity",):

@@ -25,6 +25,7 @@ COORDINATE_LIMIT = 2.5
 _SYMBOL = re.compile(r"([A-Z][a-z]?)(\d*\.?\d*[+-]\d*)?\d*$")
 MULTIPLICITY = ("_atom_site_site_symmetry_multiplicity", "_atom_site_symmetry_multiplicity")
 _ISOTOPES = {"D": "H", "T": "H"}
+_FIRST_ROW = frozenset(["H", "B", "C", "N", "O", "F"])
 
 
 @dataclass
@@ -71,7 +72,7 @@ def read_sites(block: Block, report: Report) -> list[Site] | None:
     if not labels:
         report("missing-labels", "warning", block.line, "_atom_site_label", "The atoms have no labels.", "Name each.")
     _labels(labels, report)
-    charges = _charges(block)
+    charges, names = _charges(block), _names(labels, types)
     sites: list[Site] = []
     good = True
     for place in range(count):
@@ -81,7 +82,7 @@ def read_sites(block: Block, report: Report) -> list[Site] | None:
         flag = block.column("_atom_site_calc_flag")
         if place < len(flag) and flag[place].text.lower() in ("dum", "dummy"):
             continue
-        element, charge = _element(label, types[place] if place < len(types) else None, line, report)
+        element, charge = _element(label, types[place] if place < len(types) else None, line, names, report)
         numbers = [number_of(value) for value in values]
         for axis, (value, number) in enumerate(zip(values, numbers, strict=True)):
             if value.unknown:
@@ -100,8 +101,6 @@ def read_sites(block: Block, report: Report) -> list[Site] | None:
         symbol = types[place].text if place < len(types) else element
         charge = charges.get(symbol, charges.get(element)) if charge is None else charge
         point = np.array([float(number or 0.0) for number in numbers])
-        given = block.column("_atom_site_site_symmetry_multiplicity", "_atom_site_symmetry_multiplicity")
-        stated = number_of(given[place]) if place < len(given) else None
         given = block.column(*MULTIPLICITY)
         stated = number_of(given[place]) if place < len(given) else None
         sites.append(
@@ -137,7 +136,18 @@ def _charges(block: Block) -> dict[str, float]:
     return {symbol.text: number for symbol, number in pairs if number is not None}
 
 
-def _element(label: str, kind: Value | None, line: int, report: Report) -> tuple[str, float | None]:
+def _names(labels: list[Value], types: list[Value]) -> frozenset[str]:
+    """Beginnings of labels that are names, not elements: of atoms of several types, none of them what it spells."""
+    kinds: dict[str, set[str]] = {}
+    for label, kind in zip(labels, types, strict=False):
+        if (letters := re.match("[A-Za-z]+", label.text)) and not kind.unknown:
+            kinds.setdefault(letters[0], set()).add(re.sub("[^A-Za-z]", "", kind.text).title())
+    return frozenset(name for name, found in kinds.items() if len(found) > 1 and name.title() not in found)
+
+
+def _element(
+    label: str, kind: Value | None, line: int, names: frozenset[str], report: Report
+) -> tuple[str, float | None]:
     """Element and charge of an atom; the label must not name another element than the type."""
     letters = re.match(r"[A-Za-z]*", label)
     start = letters[0] if letters else ""
@@ -155,7 +165,8 @@ def _element(label: str, kind: Value | None, line: int, report: Report) -> tuple
         mend = f"Write it as {fixed}." if fixed in SYMBOLS else "Write an element's symbol."
         report("unknown-element", "error", kind.line, label, f"'{kind.text}' is no element.", mend)
         return (fixed if fixed in SYMBOLS else ""), None
-    if start and not start.upper().startswith(symbol.upper()) and guess and guess != symbol and start[0].isupper():
+    other = bool(start and guess) and guess != symbol and not start.upper().startswith(symbol.upper())
+    if other and start[0].isupper() and start not in names:
         # M1, X2 or T1 are names of sites; a label of two elements' letters (La/Sr) is of a shared one.
         known = start.title() in SYMBOLS or (start[:2].title() == guess and len(guess) == 2 and start[1:2].islower())
         if known and not (symbol in _ISOTOPES and guess == "H"):
@@ -317,8 +328,11 @@ CONTACT, CONTACT_METALS = 0.72, 0.62
 
 
 def _hydrogen(one: Site, other: Site, apart: float) -> bool:
-    """X-ray distances to hydrogen come out short."""
-    return "H" in (one.element, other.element) and apart > 0.65
+    """X-ray distances to hydrogen come out short: by 0.1 to 0.3 angstrom of 0.74 (H-H), 1 (C-H), 1.6 (metals)."""
+    if "H" not in (one.element, other.element):
+        return False
+    partner = other.element if one.element == "H" else one.element
+    return apart > (0.65 if partner in _FIRST_ROW else 1.0)
 
 
 def _alternatives(one: Site, other: Site) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -121,7 +122,10 @@ def _parse(values: Sequence[Value], report: Report) -> list[Any] | None:
         try:
             operators.append(gemmi.Op(value.text.strip()).wrap())
         except (ValueError, RuntimeError):
-            told = f"'{value.text}' is no symmetry operator."
+            shifts = re.findall(r"\d+\s*/\s*(\d+)", value.text)
+            odd = any(int(below) == 0 or 24 % int(below) for below in shifts)
+            why = ": its shift is no multiple of 1/24" if odd else ""
+            told = f"'{value.text}' is no symmetry operator{why}."
             report("operator-syntax", "error", value.line, "symmetry operator", told, "Write it as -y, x-y, z+1/3.")
     if len(operators) < len(values):
         return None
