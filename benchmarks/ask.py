@@ -1,4 +1,4 @@
-"""Measure `sozai ask`: questions over the tests' library, in the words of the field and in everyday ones, and over papers.
+"""Measure `sozai ask`: questions over the tests' library, in terms of the field and in everyday words, and over papers.
 
     python benchmarks/ask.py --papers texts/ --out docs/benchmarks/ask.md
 
@@ -24,9 +24,9 @@ ROOT = Path(__file__).parents[1]
 TESTS = ROOT / "tests"
 LIBRARY = TESTS / "library"
 SETS = {
-    "terms of the field, first": (LIBRARY / "questions.yaml", "all"),
-    "terms of the field, second": (LIBRARY / "held_out" / "questions.yaml", "all"),
-    "everyday words, eight": (LIBRARY / "held_out" / "questions_unseen.yaml", "all"),
+    "terms of the field, first": (LIBRARY / "questions.yaml", "first"),
+    "terms of the field, second": (LIBRARY / "held_out" / "questions.yaml", "second"),
+    "everyday words, eight": (LIBRARY / "held_out" / "questions_unseen.yaml", "second"),
     "everyday words, for tuning": (LIBRARY / "everyday" / "tune.yaml", "all"),
     "everyday words, to judge": (LIBRARY / "everyday" / "judge.yaml", "all"),
     "30 papers on fuel cells": (ROOT / "benchmarks" / "ask_papers.yaml", "papers"),
@@ -50,22 +50,15 @@ class Score:
     seconds: float = 0.0
 
 
-def passages(asked: dict[str, Any]) -> list[tuple[str, list[str]]]:
-    """The passages of which one must be quoted: document and the words that must all stand in quotes of it."""
-    if "any" in asked:
-        return [(document, [words]) for document, words in asked["any"]]
-    return [(asked["from"], asked["right"])] if "right" in asked else []
-
-
-def holds(texts: str, sources: set[str], asked: dict[str, Any]) -> bool:
-    """Whether these words, from these documents, hold an expected passage."""
-    return any(
-        document in sources and all(word.lower() in texts for word in words) for document, words in passages(asked)
-    )
+def _is_right(told: dict[str, str], asked: dict[str, Any]) -> bool:
+    """Whether what was quoted by document holds an expected passage."""
+    if "right" in asked:  # all of these words, and this document among those quoted
+        return asked["from"] in told and all(word.lower() in " ".join(told.values()) for word in asked["right"])
+    return any(words.lower() in told.get(document, "") for document, words in asked["any"])
 
 
 def quotes_by_document(made: Any, first: bool) -> dict[str, str]:
-    """Quoted words by document, with the values and names that the answer tells of them; of its first part or of all."""
+    """Quoted words by document, with the values and names that the answer tells of them; of its first part or all."""
     told: dict[str, str] = {}
     parts = []
     if made.strategies:
@@ -73,7 +66,7 @@ def quotes_by_document(made: Any, first: bool) -> dict[str, str]:
             said = [*way.mechanism, *way.conditions, *way.pros, *way.cons, *way.cost, *way.risk, *way.contradicted_by]
             parts += [(way.name, quote) for effect in way.effects for quote in effect.citations]
             parts += [(f"{way.name} {one.text}", quote) for one in said for quote in one.citations]
-    else:
+    if not (first and made.strategies):
         statements = made.statements[:1] if first else made.statements
         parts += [(one.text, quote) for one in statements for quote in one.citations]
     for text, quote in parts:
@@ -86,17 +79,14 @@ def judge(made: Any, asked: dict[str, Any], texts: dict[str, str], score: Score)
     for quote in made.citations():
         score.quotes += 1
         score.verbatim += texts[quote.hash][quote.start : quote.end] == quote.quote != ""
-    if not passages(asked):
+    if "right" not in asked and "any" not in asked:
         score.unanswerable += 1
         score.refused += not made.found
         if made.found:
             score.answered_wrongly.append(asked["ask"])
         return
     score.answerable += 1
-    right = [
-        made.found and any(holds(text, {name}, asked) for name, text in quotes_by_document(made, first).items())
-        for first in (False, True)
-    ]
+    right = [made.found and _is_right(quotes_by_document(made, first), asked) for first in (False, True)]
     score.right += right[0]
     score.first += right[1]
     if not right[0]:
@@ -116,16 +106,19 @@ def ask_all(path: Path, shelf: Any) -> Score:
 
 
 def shelves(papers: Path | None, folder: Path) -> dict[str, Any]:
-    """The libraries: all documents of the tests, and the papers where their folder is named."""
+    """The libraries of the tests, each larger than the one before, and the papers where their folder is named."""
     sys.path.insert(0, str(TESTS))
     from library_files import make_library
 
     from sozai.assistant.answers import Shelf
     from sozai.assistant.documents.library import Library
 
-    made = Library(folder / "all")
-    made.add([make_library(folder / "files"), LIBRARY / "held_out", LIBRARY / "everyday"])
-    found = {"all": Shelf(made)}
+    sources = [make_library(folder / "files"), LIBRARY / "held_out", LIBRARY / "everyday"]
+    found = {}
+    for count, name in enumerate(("first", "second", "all"), 1):
+        made = Library(folder / name)
+        made.add(sources[:count])
+        found[name] = Shelf(made)
     if papers is not None:
         kept = Library(folder / "papers")
         kept.add([papers])

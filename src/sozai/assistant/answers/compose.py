@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 
-from sozai.assistant.answers.evidence import Answer, Statement, Strategy, cite
-from sozai.assistant.answers.facts import fact_statements, lacks
-from sozai.assistant.answers.finding import Fit, Shelf, fit
+from sozai.assistant.answers.best import ranking
+from sozai.assistant.answers.evidence import Answer, Statement, Strategy
+from sozai.assistant.answers.facts import cited, fact_statements, lacks
+from sozai.assistant.answers.finding import Shelf, fit
+from sozai.assistant.answers.needs import Plain, plain_question
 from sozai.assistant.answers.next_steps import actions
+from sozai.assistant.answers.passages import (
+    Held,
+    Narrowed,
+    as_question,
+    documents_for,
+    held_passages,
+    nearest,
+    passage_statements,
+)
 from sozai.assistant.answers.prose import word
 from sozai.assistant.answers.question import Question, read_question
 from sozai.assistant.answers.strategies import citations_of, strategies
@@ -17,6 +30,9 @@ from sozai.assistant.models.base import LanguageModel
 from sozai.errors import UserError
 
 _CLOSEST = 3
+_ALSO = 2
+"""Passages shown beside strategies."""
+_CHEAP = re.compile(r"\b(?:cheap\w*|inexpensive|needs? no|reduces? the cost)\b", re.I)
 
 
 def answer(question: str, library: Library | Shelf, model: LanguageModel | None = None, *, by: By = "words") -> Answer:
@@ -34,20 +50,64 @@ def answer(question: str, library: Library | Shelf, model: LanguageModel | None 
     Raises:
         UserError: the question or the library is empty, or a document of it is damaged.
     """
-    asked = read_question(question)
     shelf = library if isinstance(library, Shelf) else Shelf(library, by)
     if not shelf.library.entries:
         raise UserError(
             "the library is empty", str(shelf.library.folder), "add documents with: sozai library add FOLDER"
         )
-    made = _how_to(asked, shelf) if asked.kind == "how to" else _fact(asked, shelf)
+    plain = plain_question(question, shelf)
+    asked = replace(read_question(plain.text), text=" ".join(question.split()))
+    made = _exactly(asked, shelf)
+    if not made.found or _judges(plain):
+        everyday = _plainly(asked, plain, shelf)
+        if everyday is not None:
+            made = everyday
+        elif not made.found:
+            made = _refusal(asked, plain, shelf)
     return word(made, model, shelf.aliases) if model is not None and made.found else made
 
 
-def _how_to(question: Question, shelf: Shelf) -> Answer:
-    ways = strategies(question, shelf)
-    if not ways:
-        return _refusal(question, [fit(view, question) for view in shelf.views(question)])
+def _exactly(question: Question, shelf: Shelf) -> Answer:
+    """The answer in the words of the question: each of them must be covered."""
+    if question.kind == "how to":
+        ways = strategies(question, shelf)
+        return _how_to(question, shelf, ways) if ways else Answer(question.text, question.kind, False, ())
+    statements, _ = fact_statements(question, shelf)
+    return Answer(question.text, question.kind, bool(statements), tuple(statements))
+
+
+def _judges(plain: Plain) -> bool:
+    """Whether a question asks for what is bad or too much, which the words of a paper seldom say so."""
+    return any(need.loose for need in plain.needs)
+
+
+def _plainly(asked: Question, plain: Plain, shelf: Shelf) -> Answer | None:
+    """The answer to a question in everyday words; ``None`` where the library holds none."""
+    if plain.unknown:
+        return None
+    if found := ranking(plain, shelf):
+        return Answer(asked.text, "comparison", True, tuple(found))
+    statements = passage_statements(held_passages(plain, shelf, asked.kind), plain)
+    if (goal := as_question(plain, asked)) is not None:
+        needs = [need for need in plain.needs if not (plain.aim and need.concept is plain.aim[0])]
+        narrowed = Narrowed(shelf, documents_for(plain, shelf, needs))
+        if narrowed.readings and (ways := strategies(goal, narrowed)):
+            made = _how_to(goal, narrowed, _cheap_first(ways, plain))
+            quoted = {citation.quote for citation in made.citations()}
+            also = [one for one in statements if not any(quote.quote in quoted for quote in one.citations)]
+            return replace(made, statements=(*made.statements, *also[:_ALSO]))
+    return Answer(asked.text, asked.kind, True, tuple(statements)) if statements else None
+
+
+def _cheap_first(ways: Sequence[Strategy], plain: Plain) -> list[Strategy]:
+    """Strategies that a quote calls cheap first, where that was asked for."""
+    cost = next((need for need in plain.needs if need.concept is not None and need.concept.name == "cost"), None)
+    if cost is None or cost.concept is None or cost.concept.polarity(cost.words) >= 0:
+        return list(ways)
+    return sorted(ways, key=lambda way: not any(_CHEAP.search(one.text) for one in (*way.cost, *way.pros)))
+
+
+def _how_to(question: Question, shelf: Shelf, ways: Sequence[Strategy]) -> Answer:
     count = len({name for way in ways for name in way.documents})
     quotes = tuple(dict.fromkeys(citation for way in ways for citation in citations_of(way)))
     many = "ies" if len(ways) > 1 else "y"
@@ -76,26 +136,28 @@ def _recommendation(ways: Sequence[Strategy]) -> Statement:
     return Statement(f"Begin with {first.name}: {'; '.join(parts)}.", citations_of(first), "computed", basis)
 
 
-def _fact(question: Question, shelf: Shelf) -> Answer:
-    statements, fits = fact_statements(question, shelf)
-    if not statements:
-        return _refusal(question, fits)
-    return Answer(question.text, question.kind, True, tuple(statements))
-
-
-def _refusal(question: Question, fits: Sequence[Fit]) -> Answer:
+def _refusal(question: Question, plain: Plain, shelf: Shelf) -> Answer:
     """Says that the library does not answer, what is missing, and what comes nearest."""
-    missing = lacks(question, fits)
+    missing = plain.unknown or _nowhere(plain, shelf)
+    if not missing:
+        missing = lacks(question, [fit(view, question) for view in shelf.views(question)])
     what = (
         f" on {', '.join(missing)}" if missing else " that states this for what was asked, at the conditions asked for"
     )
     statement = Statement(f"The library does not answer this: it holds no passage{what}.", (), "not supported")
-    nearest = sorted((one for one in fits if one.score > 0.5), key=lambda one: (len(one.missing), -one.score))
     closest = [
-        Statement(
-            one.view.text, (cite(one.view.document, one.view.piece, one.view.piece.section),), "quote",
-            f"no answer: it says nothing of {', '.join(one.missing)}" if one.missing else "no answer: other conditions",
-        )
-        for one in nearest[:_CLOSEST]
-    ]  # fmt: skip
+        Statement(one.view.text, tuple(cited(one.view)[:1]), "quote", _short_of(one, missing))
+        for one in nearest(plain, shelf, question.kind)[:_CLOSEST]
+    ]
     return Answer(question.text, question.kind, False, (statement,), closest=tuple(closest))
+
+
+def _nowhere(plain: Plain, shelf: Shelf) -> tuple[str, ...]:
+    """Parts of a question that no document holds."""
+    wanted = [need for need in plain.needs if not need.loose]
+    return tuple(need.words for need in wanted if not documents_for(plain, shelf, [need]))
+
+
+def _short_of(one: Held, missing: Sequence[str]) -> str:
+    lacking = [need.words for need in one.missing] or [word for word in missing if word not in one.view.whole]
+    return f"no answer: it says nothing of {', '.join(lacking)}" if lacking else "no answer: other conditions"

@@ -174,7 +174,8 @@ def _before_after(view: View, question: Question, start: int, end: int, verb: in
     found = [one for one in view.quantities if first <= one.start < last and one.unit is not None]
     wanted = [one for one in found if same_unit(one.unit, question.unit)] if question.unit else found
     wanted = [one for one in wanted if one.unit not in ("degC", "(hour)", "(day)", "(minute)")] or []
-    for old, new in pairwise(found):
+    pairs = sorted(pairwise(found), key=lambda pair: pair[0].start < view.piece.start + verb)  # behind the verb first
+    for old, new in pairs:
         if old.change == "from" and new.change == "to" and old in wanted and new in wanted:
             if _spread(view.document.text, first, old.start):
                 continue

@@ -117,11 +117,11 @@ def _value_statement(question: Question, found: Found) -> Statement:
         notes.append("the quote names a doped or related composition")
     elif question.materials and found.fit.material < 1:
         notes.append("the material is named near the quote, not in it")
-    return Statement(text, tuple(_cited(view)), "quote", "; ".join(notes))
+    return Statement(text, tuple(cited(view)), "quote", "; ".join(notes))
 
 
-def _cited(view: View) -> list[Citation]:
-    """The piece; for a row also the caption and headings that say what its numbers are."""
+def cited(view: View) -> list[Citation]:
+    """The quotes of a piece: it; for a row also the caption and headings that say what its numbers are."""
     made = [cite(view.document, view.piece, view.piece.section)]
     table = view.piece.table
     if table is not None:
@@ -174,7 +174,7 @@ def _comparison(question: Question, views: Sequence[View]) -> tuple[list[Stateme
     for name, found in by_material.items():
         same = [one for one in found if one.fit.view.document.hash in shared] or found
         best.append((name, same[0]))
-    quotes = tuple(dict.fromkeys(citation for _, one in best for citation in _cited(one.fit.view)))
+    quotes = tuple(dict.fromkeys(citation for _, one in best for citation in cited(one.fit.view)))
     told = "; ".join(f"{name}: {one.value.text}" for name, one in best if one.value is not None)
     amounts = [(one.value.amount, name) for name, one in best if one.value is not None and one.value.amount is not None]
     if len(amounts) < len(best):
@@ -269,4 +269,4 @@ def _quotes(question: Question, good: Sequence[Fit]) -> list[Statement]:
         bonus = 0.5 * reasons + (0.3 if one.view.quantities else 0.0) if question.kind in ("why", "open") else 0.0
         scored.append((one.score + share + bonus, one))
     scored.sort(key=lambda item: -item[0])
-    return [Statement(one.view.text, tuple(_cited(one.view))) for _, one in scored[:3]]
+    return [Statement(one.view.text, tuple(cited(one.view))) for _, one in scored[:3]]

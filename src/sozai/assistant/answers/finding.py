@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from sozai.assistant.answers.names import Aliases
+from sozai.assistant.answers.names import Aliases, names_in
 from sozai.assistant.answers.question import Question
 from sozai.assistant.answers.view import SENTENCE, Reading, View
 from sozai.assistant.documents.library import Library
@@ -41,6 +42,18 @@ class Shelf:
         pairs = zip(self.library.entries, self.index.documents, strict=True)
         return [Reading(entry, document, self.aliases) for entry, document in pairs]
 
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Names of materials as the library writes them, by the same in small letters."""
+        found = (one.text for reading in self.readings for one in names_in(reading.document.text))
+        return {name.lower(): name for name in found if len(name) >= 3}
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Plain words of the library, to correct a misspelt one of a question by."""
+        texts = (reading.document.text for reading in self.readings)
+        return frozenset(word for text in texts for word in re.findall(r"\b[a-z]{5,}\b", text))
+
     def hits(self, question: Question, count: int = _DEPTH) -> list[Hit]:
         """What a search finds, other names of the materials included."""
         other = " ".join(form for name in question.materials for form in sorted(self.aliases.forms(name)))
@@ -51,7 +64,7 @@ class Shelf:
         """The pieces of the documents that were found, the best document's first."""
         order = list(dict.fromkeys(hit.entry.hash for hit in self.hits(question)))[:_DOCUMENTS]
         by_hash = {reading.entry.hash: reading for reading in self.readings}
-        return [View(by_hash[digest], piece) for digest in order for piece in by_hash[digest].pieces]
+        return [view for digest in order for view in by_hash[digest].views]
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,7 @@ def _condition_met(view: View, question: Question, condition: Found) -> bool:
     around += find_quantities(view.document.quote(view.piece.before)) if view.piece.before else []
     if any(_meets(one, condition) for one in around):
         return True
-    kelvin = _kelvin(condition)
+    kelvin = kelvin_of(condition)
     if kelvin is None:
         return False
     measured = [one for one in alike if not _making(view, one)]
@@ -161,7 +161,7 @@ def _condition_met(view: View, question: Question, condition: Found) -> bool:
 def _alike(one: Found, condition: Found) -> bool:
     if condition.unit is None:
         return one.unit is None
-    if _kelvin(one) is not None and _kelvin(condition) is not None:
+    if kelvin_of(one) is not None and kelvin_of(condition) is not None:
         return True
     return same_unit(one.unit, condition.unit) or (
         one.unit in ("share", "(percent)") and condition.unit in ("share", "(percent)")
@@ -171,7 +171,7 @@ def _alike(one: Found, condition: Found) -> bool:
 def _meets(one: Found, condition: Found) -> bool:
     if not _alike(one, condition):
         return False
-    first, second = _kelvin(one), _kelvin(condition)
+    first, second = kelvin_of(one), kelvin_of(condition)
     if first is not None and second is not None:
         return abs(first - second) <= 3.5
     amount = (
@@ -181,7 +181,18 @@ def _meets(one: Found, condition: Found) -> bool:
     return math.isclose(amount, condition.value, rel_tol=0.005, abs_tol=1e-12)
 
 
-def _kelvin(one: Found) -> float | None:
+def amount_met(view: View, amount: Found) -> bool:
+    """Whether a piece (or the headings and the caption of its table) holds an amount with its unit."""
+    if any(_meets(one, amount) for one in view.quantities):
+        return True
+    if any(_cell_meets(view, view.columns, column, amount) for column in view.columns[:1]):
+        return True
+    around = find_quantities(view.piece.around) if view.piece.around else []
+    return any(_meets(one, amount) for one in around)
+
+
+def kelvin_of(one: Found) -> float | None:
+    """Kelvin of a temperature; ``None`` for other quantities."""
     if one.unit == "degC":
         return one.value + 273.15
     return one.value if one.unit == "(kelvin)" else None
@@ -248,8 +259,8 @@ def _cell_meets(view: View, columns: Sequence[Column], answer: Column, condition
     caption = find_quantities(view.piece.table.caption) if view.piece.table is not None else []
     if any(_meets(one, condition) for one in caption):
         return True
-    kelvin = _kelvin(condition)
-    return kelvin is not None and ROOM[0] <= kelvin <= ROOM[1] and not any(_kelvin(one) for one in caption)
+    kelvin = kelvin_of(condition)
+    return kelvin is not None and ROOM[0] <= kelvin <= ROOM[1] and not any(kelvin_of(one) for one in caption)
 
 
 @lru_cache(maxsize=2000)

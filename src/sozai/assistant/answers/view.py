@@ -10,6 +10,7 @@ from functools import cached_property
 from sozai.assistant.answers.lexicon import lexicon
 from sozai.assistant.answers.names import Aliases, elements, names_in
 from sozai.assistant.answers.question import Question, Term
+from sozai.assistant.answers.thesaurus import Says
 from sozai.assistant.documents.document import Document, Span
 from sozai.assistant.documents.library import Entry
 from sozai.assistant.documents.pieces import Piece, column_heads, pieces
@@ -46,6 +47,23 @@ class Reading:
     def __init__(self, entry: Entry, document: Document, aliases: Aliases):
         self.entry, self.document, self.aliases = entry, document, aliases
         self.pieces = pieces(document)
+        self._held: dict[Says | re.Pattern[str], bool] = {}
+
+    @cached_property
+    def views(self) -> list[View]:
+        """Its pieces, each to be held against a question."""
+        return [View(self, piece) for piece in self.pieces]
+
+    @cached_property
+    def body(self) -> str:
+        """Title, sentences and rows, without the lists of references."""
+        return "\n".join([self.document.title, *(view.whole for view in self.views)])
+
+    def holds(self, words: Says | re.Pattern[str]) -> bool:
+        """Whether words stand anywhere in it."""
+        if words not in self._held:
+            self._held[words] = words.search(self.body) is not None
+        return self._held[words]
 
     @cached_property
     def stems(self) -> frozenset[str]:
@@ -73,6 +91,13 @@ class Reading:
     def _heads(self) -> frozenset[str]:
         return frozenset(one.text for one in names_in(self.head))
 
+    def names_any(self, name: str) -> bool:
+        """Whether a material is named anywhere in it, itself or one of its family."""
+        forms = self.aliases.forms(name)
+        if any(form in self._counts or _spelled(form, self.document.text) for form in forms):
+            return True
+        return any(self.aliases.same(name, other) for other in self._counts)
+
     def is_main(self, name: str) -> bool:
         """Whether the document is about a material, rather than naming a reagent or an impurity once."""
         return _is_subject(name, self) and (
@@ -92,6 +117,22 @@ class View:
         self.reading, self.piece = reading, piece
         self.document = reading.document
         self.text = self.document.quote(piece)
+
+    @cached_property
+    def whole(self) -> str:
+        """The quote, and the headings of its table."""
+        return f"{self.text} {self.piece.around}"
+
+    @cached_property
+    def beside(self) -> str:
+        """The sentences before and after it in the same section."""
+        if self.piece.table is not None:
+            return ""
+        near = [self.piece.number - 1, self.piece.number + 1]
+        others = [self.reading.pieces[place] for place in near if 0 <= place < len(self.reading.pieces)]
+        return " ".join(
+            self.document.quote(one) for one in others if one.section == self.piece.section and one.table is None
+        )
 
     @cached_property
     def stems(self) -> frozenset[str]:

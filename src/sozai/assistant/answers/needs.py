@@ -1,0 +1,253 @@
+"""What a question in everyday words asks for, and how far a passage holds each part of it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sozai.assistant.answers.finding import Shelf
+from sozai.assistant.answers.lexicon import ELEMENT_NAMES, element_of, pattern, synonyms
+from sozai.assistant.answers.names import names_in
+from sozai.assistant.answers.thesaurus import (
+    Concept,
+    Says,
+    asked_quantity,
+    concepts_in,
+    filler_words,
+    known_words,
+    sample_words,
+)
+from sozai.assistant.answers.values import amount_met
+from sozai.assistant.answers.view import Reading, View
+from sozai.assistant.documents.words import STOP, fold, is_name, stem
+from sozai.assistant.extraction.quantities import Found, find_quantities
+from sozai.assistant.extraction.units import plain_signs
+
+HERE, HINT, BESIDE, TITLE, DOCUMENT = 1.0, 0.75, 0.7, 0.5, 0.25
+"""How far a part is held: by the passage, by a unit in it, by its neighbours, by title and heading, by the document."""
+_WEIGHTS = {"material": 1.5, "subject": 1.0, "concept": 2.0, "element": 2.0, "word": 1.5, "number": 2.0}
+_FEWER = (
+    r"less|fewer|no|not|too|without|against|keep .* from|avoid\w*|stop\w*|prevent\w*|protect\w*|reduc\w*|lower\w*|"
+    r"decreas\w*"
+)
+_NUMBER = re.compile(r"(?<![\w.-])\d+(?:\.\d+)?(?![\w.]*\w)")
+
+Kind = Literal["material", "subject", "concept", "element", "word", "number"]
+
+
+@dataclass(frozen=True)
+class Need:
+    """A part of a question that a passage must hold.
+
+    Attributes:
+        words: as asked.
+        kind: of part.
+        says: by which words a passage holds it; ``None`` for a material.
+        concept: of the thesaurus, where it is one.
+        loose: a passage may do without it.
+        amount: of a number with a unit.
+    """
+
+    words: str
+    kind: Kind
+    says: Says | None = None
+    concept: Concept | None = None
+    loose: bool = False
+    amount: Found | None = None
+
+    @property
+    def weight(self) -> float:
+        """How much it counts."""
+        return _WEIGHTS[self.kind]
+
+    def held_by(self, view: View) -> float:
+        """How far a passage holds it, 0 to 1."""
+        if self.kind == "material":
+            return view.material(self.words)
+        assert self.says is not None  # only materials have none
+        if self.amount is not None:
+            return HERE if amount_met(view, self.amount) else 0.0
+        if self.says.search(view.whole):
+            return HERE
+        if self.concept is not None and self.concept.hints is not None and self.concept.hints.search(view.whole):
+            return HINT
+        if self.says.search(view.beside):
+            return BESIDE if self.kind != "number" else 0.0
+        if self.says.search(f"{view.document.title} {view.piece.section}"):
+            return HERE if self.kind == "subject" else TITLE
+        return DOCUMENT if self.kind != "number" and self.in_document(view.reading) else 0.0
+
+    def in_document(self, reading: Reading) -> bool:
+        """Whether a document holds it anywhere."""
+        if self.says is None:
+            return reading.names_any(self.words)
+        hints = self.concept.hints if self.concept is not None else None
+        return reading.holds(self.says) or (hints is not None and reading.holds(hints))
+
+
+@dataclass(frozen=True)
+class Plain:
+    """An everyday question as it was understood.
+
+    Attributes:
+        text: with misspelt words mended and names written as the library does.
+        needs: what a passage must hold.
+        unknown: words that neither the library nor the thesaurus knows: the library cannot answer these.
+        changed: misspelt words and what they were taken for.
+        quantity: kind and unit (pint) of what is asked for, where that is a quantity.
+        aim: the property that is to be changed and the direction, where the question asks how.
+    """
+
+    text: str
+    needs: tuple[Need, ...]
+    unknown: tuple[str, ...]
+    changed: tuple[tuple[str, str], ...] = ()
+    quantity: tuple[str, str] | None = None
+    aim: tuple[Concept, int] | None = None
+
+    @property
+    def relations(self) -> tuple[Need, ...]:
+        """The parts that say what is asked about the subject."""
+        return tuple(need for need in self.needs if need.kind not in ("material", "subject"))
+
+    def of(self, kind: Kind) -> tuple[Need, ...]:
+        """The parts of a kind."""
+        return tuple(need for need in self.needs if need.kind == kind)
+
+
+def plain_question(text: str, shelf: Shelf) -> Plain:
+    """Read a question as people at the bench ask it."""
+    mended, changed = _mended(" ".join(text.split()), shelf)
+    amounts = [found for found in find_quantities(mended) if found.unit is not None]
+    taken = [(one.start, one.end) for one in amounts]
+    named = [one for one in names_in(mended) if not _over(one.start, one.end, taken)]
+    taken += [(one.start, one.end) for one in named]
+    needs = [Need(name, "material") for name in dict.fromkeys(one.text for one in named)]
+    needs += [_number(mended[one.start : one.end].strip(), one) for one in amounts]
+    quantity = asked_quantity(mended)
+    if quantity is not None:
+        taken.append(quantity[2])
+    for match in _NUMBER.finditer(mended):
+        if not _over(*match.span(), taken):
+            taken.append(match.span())
+            needs.append(_number(match.group()))
+    places: list[tuple[int, int]] = []
+    for one in concepts_in(mended):
+        free = [place for place in one.places if not _over(*place, taken)]
+        if not free:
+            continue
+        places += free
+        kind: Kind = "subject" if one.concept.subject else "concept"
+        needs.append(Need(mended[slice(*free[0])], kind, one.concept.says, one.concept, one.concept.loose))
+    others, unknown = _other_words(mended, taken + places, shelf)
+    needs += others
+    return Plain(mended, tuple(needs), tuple(unknown), changed, quantity[:2] if quantity else None, _aim(mended, needs))
+
+
+def _over(start: int, end: int, taken: Sequence[tuple[int, int]]) -> bool:
+    return any(a < end and start < b for a, b in taken)
+
+
+def _number(words: str, amount: Found | None = None) -> Need:
+    value = re.match(r"[-+]?[\d.]+", words)
+    written = re.escape(value.group() if value else words)
+    return Need(words, "number", Says(re.compile(rf"(?<![\d.]){written}(?!\d|\.\d)")), amount=amount)
+
+
+def _other_words(text: str, taken: Sequence[tuple[int, int]], shelf: Shelf) -> tuple[list[Need], list[str]]:
+    """Needs of words that the thesaurus does not have, and words that the library does not have either."""
+    needs: dict[str, Need] = {}
+    unknown = []
+    for match in re.finditer(r"[A-Z][a-z]?(?:-\d*[A-Z][a-z]?)+|[^\W_]+(?:['’][a-z]+)?", fold(plain_signs(text))):
+        word = match.group()
+        if "-" in word and any(word in reading.document.text for reading in shelf.readings):
+            needs[word] = Need(word, "word", Says(re.compile(re.escape(word))))
+            continue
+        lower, key = word.lower().replace("’", "'").replace("'", ""), stem(word)
+        if any(start < match.end() and match.start() < end for start, end in taken) or lower.isdigit():
+            continue
+        symbol = element_of(word)
+        if symbol is not None:
+            needs[symbol] = Need(word, "element", Says(_element(symbol)))
+            continue
+        if lower in STOP or {lower, key} & filler_words() or len(lower) < 2 or {lower, key} & sample_words():
+            continue
+        stems = synonyms().get(key, frozenset()) | {key}
+        if not any(stems & reading.stems for reading in shelf.readings):
+            unknown.append(word)
+        else:
+            needs[key] = Need(word, "word", Says(_stems(stems)))
+    return list(needs.values()), unknown
+
+
+def _element(symbol: str) -> re.Pattern[str]:
+    name = ELEMENT_NAMES[symbol]
+    british = {"aluminium": "alumini?um", "sulfur": "sul(?:f|ph)ur", "caesium": "ca?esium"}.get(name, name)
+    return re.compile(rf"(?<![A-Za-z])(?:(?i:{british})|{symbol}(?:\d?[+-])?)(?![A-Za-z\d])|\d{symbol}[A-Z\d]")
+
+
+def _stems(stems: frozenset[str]) -> re.Pattern[str]:
+    """Words with one of these stems."""
+    return re.compile(rf"(?<![A-Za-z])(?:{'|'.join(map(re.escape, sorted(stems)))})(?:[a-z]{{0,6}})(?![A-Za-z])", re.I)
+
+
+def _mended(text: str, shelf: Shelf) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Misspelt words as the nearest one that is known, and names of materials with the library's capitals."""
+    changed: list[tuple[str, str]] = []
+    names = shelf.names
+
+    def mend(match: re.Match[str]) -> str:
+        word = match.group()
+        lower, key = word.lower(), stem(word)
+        if not is_name(word) and lower in names and {lower, key}.isdisjoint(filler_words() | STOP):
+            return names[lower]
+        if len(lower) < 5 or not lower.isalpha() or is_name(word) or element_of(word):
+            return word
+        if lower in STOP or {lower, key} & filler_words() or lower in known_words() or lower in shelf.words:
+            return word
+        if concepts_in(word) or any(key in reading.stems for reading in shelf.readings):
+            return word
+        near = difflib.get_close_matches(lower, _by_first(shelf, lower), 1, 0.84)
+        if not near:
+            return word
+        changed.append((word, near[0]))
+        return near[0]
+
+    return re.sub(r"[A-Za-z][A-Za-z0-9]*", mend, text), tuple(changed)
+
+
+def _by_first(shelf: Shelf, word: str) -> list[str]:
+    """Known words of about its length that begin with its first letter: a slip seldom changes that."""
+    known = known_words() | shelf.words
+    return sorted(other for other in known if other[0] == word[0] and abs(len(other) - len(word)) <= 2)
+
+
+def _aim(text: str, needs: Sequence[Need]) -> tuple[Concept, int] | None:
+    """The property to change and the direction, of a question how to; the first one with a direction."""
+    asks_how = re.search(
+        r"\bhow\b|\bways?\b|\bwhat (?:can|could|should|helps?|slows|stops|makes|protects|to)\b|\bcan i\b|\bhelps?\b|"
+        r"\bwhich \w+\?",
+        text, re.I,
+    )  # fmt: skip
+    if not asks_how or re.search(r"\bhow (?:much|many|long|large|high|hot|thick|often|fast|big|heavy)\b", text, re.I):
+        return None
+    if re.search(r"\b(?:keep\w*|stop\w*|prevent\w*|avoid\w*|without)\b.*\blos(?:e|es|ing|t|s)\b", text, re.I):
+        return None  # not to lose it is another thing than to raise it
+    for need in needs:
+        concept = need.concept
+        if concept is None or not concept.heads or concept.subject:
+            continue
+        place = text.lower().find(need.words.lower())
+        lead = text[max(0, place - 40) : place]
+        fewer = re.search(rf"\b(?:{_FEWER})\b(?!.*\bto\b)", lead, re.I) or re.search(r"\bless\b", text[place:], re.I)
+        polarity = concept.polarity(need.words)
+        if polarity:
+            return concept, -polarity if fewer else polarity
+        if pattern("raise").search(text) or re.search(r"\b(?:more|better|higher|longer)\b", text, re.I):
+            return concept, concept.good if re.search(r"\bbetter|improv", text, re.I) else 1
+        if fewer or pattern("lower").search(text):
+            return concept, -1
+    return None

@@ -1,0 +1,195 @@
+"""Answers to questions in everyday words: passages that hold what was asked, or strategies from them.
+
+A passage answers when it is about the subject, holds at least one of the things asked about it in its own words, and
+the rest stands beside it or in its document; how much of the question that is decides on a refusal, not single words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sozai.assistant.answers.evidence import Statement
+from sozai.assistant.answers.facts import cited
+from sozai.assistant.answers.finding import Shelf
+from sozai.assistant.answers.lexicon import pattern
+from sozai.assistant.answers.needs import BESIDE, DOCUMENT, HINT, Need, Plain
+from sozai.assistant.answers.question import Question, Term
+from sozai.assistant.answers.values import same_unit
+from sozai.assistant.answers.view import Reading, View
+from sozai.assistant.documents.words import stem
+
+LEAST = 0.62
+"""Share of a question that a passage must hold; chosen on the questions for tuning, see docs/ask.md."""
+_BAND = 0.22
+"""Passages this much below the best one are shown beside it."""
+_MOST = 4
+_EXACT = ("subject", "concept", "element")
+
+
+@dataclass(frozen=True)
+class Held:
+    """A passage and how much of a question it holds.
+
+    Attributes:
+        view: the passage.
+        share: of the question, 0 to 1.
+        score: share with what makes it a better answer to this kind of question.
+        here: parts that stand in the passage itself.
+        missing: parts that are not in its document.
+    """
+
+    view: View
+    share: float
+    score: float
+    here: tuple[Need, ...]
+    missing: tuple[Need, ...]
+
+    @property
+    def answers(self) -> bool:
+        """Whether it answers."""
+        return (
+            not self.missing
+            and self.share >= LEAST
+            and any(need.kind not in ("material", "subject") for need in self.here)
+        )
+
+
+class Narrowed(Shelf):
+    """A shelf with some of its documents only.
+
+    Args:
+        shelf: all of it.
+        readings: the documents.
+    """
+
+    def __init__(self, shelf: Shelf, readings: Sequence[Reading]):
+        self.library, self.by, self.index = shelf.library, shelf.by, shelf.index
+        self.__dict__.update(readings=list(readings), aliases=shelf.aliases)  # what a shelf would work out
+
+    def views(self, question: Question) -> list[View]:
+        """All pieces of these documents."""
+        return [view for reading in self.readings for view in reading.views]
+
+
+def documents_for(plain: Plain, shelf: Shelf, needs: Sequence[Need] | None = None) -> list[Reading]:
+    """The documents in which every part of a question stands somewhere."""
+    wanted = [need for need in (plain.needs if needs is None else needs) if not need.loose]
+    made = []
+    for reading in shelf.readings:
+        if all(need.in_document(reading) for need in wanted):
+            made.append(reading)
+    return made
+
+
+def held_passages(plain: Plain, shelf: Shelf, kind: str) -> list[Held]:
+    """Passages that answer, best first."""
+    if plain.unknown or not plain.relations:
+        return []
+    found = [_held(view, plain, kind) for reading in documents_for(plain, shelf) for view in reading.views]
+    return sorted((one for one in found if one.answers), key=lambda one: -one.score)
+
+
+def nearest(plain: Plain, shelf: Shelf, kind: str) -> list[Held]:
+    """Passages that hold most of a question that the library does not answer, best first."""
+    if not plain.needs:
+        return []
+    readings = [
+        reading
+        for reading in shelf.readings
+        if any(need.in_document(reading) for need in plain.needs if not need.loose)
+    ]
+    about = [reading for reading in readings if all(need.in_document(reading) for need in plain.of("material"))]
+    found = [_held(view, plain, kind) for reading in about or readings for view in reading.views]
+    return sorted((one for one in found if one.here and one.share >= 0.25), key=lambda one: -one.score)
+
+
+def _held(view: View, plain: Plain, kind: str) -> Held:
+    total = held = 0.0
+    here: list[Need] = []
+    missing: list[Need] = []
+    for need in sorted(plain.needs, key=lambda need: need.kind == "material"):  # the costly ones last
+        share = need.held_by(view) if len(missing) < 2 else 0.0
+        if need.loose:
+            weight = 0.5 * need.weight
+            total += weight
+            held += weight * share if share >= HINT else 0.0
+        else:
+            total += need.weight
+            held += need.weight * share
+            if share <= _least(need, kind):
+                missing.append(need)
+        if share >= HINT:
+            here.append(need)
+    share = held / total if total else 0.0
+    return Held(view, share, share + _bonus(view, plain, kind, here), tuple(here), tuple(missing))
+
+
+def _least(need: Need, kind: str) -> float:
+    """How far a part must be held, and more: a value stands with its property, an element near its effect."""
+    if kind == "value" and need.kind in _EXACT:
+        return BESIDE
+    return DOCUMENT if need.kind == "element" else 0.0
+
+
+def _bonus(view: View, plain: Plain, kind: str, here: Sequence[Need]) -> float:
+    """What makes a passage a better answer to a kind of question."""
+    text = view.text
+    bonus = 0.0
+    if kind == "why":
+        bonus += 0.15 * bool(pattern("because").search(text))
+    if kind in ("how to", "open"):
+        bonus += 0.08 * bool(pattern("raise").search(text) or pattern("lower").search(text))
+    if plain.quantity is not None:
+        bonus += 0.2 * any(same_unit(one.unit, plain.quantity[1]) for one in view.quantities if one.unit)
+    if view.piece.table is not None:
+        bonus -= 0.15 if not plain.of("number") else -0.1
+    if re.match(r"abstract|summary|introduction|method|experiment|procedure|material", view.piece.section, re.I):
+        bonus -= 0.05
+    if len(text.split()) < 5:
+        bonus -= 0.2
+    return bonus + 0.04 * len([need for need in here if need.loose])
+
+
+def passage_statements(found: Sequence[Held], plain: Plain) -> list[Statement]:
+    """The best passages as quotes; says how the question was read."""
+    if not found:
+        return []
+    shown = [one for one in found if one.score >= found[0].score - _BAND][:_MOST]
+    made, seen = [], set()
+    for one in shown:
+        if one.view.text in seen:
+            continue
+        seen.add(one.view.text)
+        made.append(Statement(one.view.text, tuple(cited(one.view)), "quote", read_as(one, plain)))
+    return made
+
+
+def read_as(one: Held, plain: Plain) -> str:
+    """How words of the question were read, where the passage says them otherwise."""
+    notes = [f"'{wrong}' read as '{right}'" for wrong, right in plain.changed]
+    for need in one.here:
+        if need.says is None or need.concept is None:
+            continue
+        found = need.says.search(one.view.whole)
+        if found and stem(found.group().split()[0]) != stem(need.words.split()[0]):
+            notes.append(f"'{need.words}' read as '{found.group().strip()}'")
+    return "; ".join(dict.fromkeys(notes))
+
+
+def as_question(plain: Plain, asked: Question) -> Question | None:
+    """The question as one that strategies are found for: the property to change, the materials and elements named."""
+    if plain.aim is None:
+        return None
+    concept, goal = plain.aim
+    stems = frozenset(stem(word) for word in concept.heads)
+    term = Term(concept.measure[0], stems, None, True)
+    elements = tuple(
+        one for one in asked.terms if one.element and any(need.words == one.word for need in plain.of("element"))
+    )
+    materials = tuple(need.words for need in plain.of("material"))
+    return replace(
+        asked, kind="how to", goal=goal, materials=materials, terms=(term, *elements), conditions=(), unit="",
+        asked=concept.measure[0], schema=concept.schema, phrase=(concept.heads[0],),
+    )  # fmt: skip
