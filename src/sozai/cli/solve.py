@@ -253,7 +253,9 @@ def _print(result: dict[str, Any], console: Console) -> None:
         console.print(f"[bold]closed form[/bold]  {name} = ", end="")
         console.print(form, markup=False)
     for row in result["at_the_end"]:
-        console.print(f"{row['what']} = {row['value']:.10g}  ± {row['error']:.1e}", markup=False)
+        unit = f" {row['unit']}" if "unit" in row else ""
+        where = f"  ({row['where']})" if "where" in row else ""
+        console.print(f"{row['what']} = {row['value']:.10g}  ± {row['error']:.1e}{unit}{where}", markup=False)
     console.print(result["method"], style="dim", markup=False)
     console.print()
     marks = {True: "[green]held[/green]    ", False: "[red]FAILED[/red]  ", None: "[yellow]open[/yellow]    "}

@@ -45,6 +45,9 @@ def take_geometry(clause: str, draft: Draft) -> str:
             if match:
                 sizes = [size for size in match.groups() if size] or ["1"]
                 through = re.search(r"\bthick(?:ness)?\b", match[0]) or re.search(r"\b(?:sheet|membrane)\b", match[0])
+                if len(sizes) == 1 and not through and _is_thickness(match[0], draft):
+                    through = match
+                    draft.notes.append("The length of the plate was read as its thickness; say 'square plate' for two.")
                 if len(sizes) == 1 and not (through and "unit" not in match[0] and draft.dimension < 2):
                     sizes *= dimension
                 draft.dimension = len(sizes)
@@ -57,3 +60,9 @@ def take_geometry(clause: str, draft: Draft) -> str:
             draft.dimension = dimension
             clause = (clause[: plain.start()] + " " + clause[plain.end() :]).strip()
     return clause.strip()
+
+
+def _is_thickness(words: str, draft: Draft) -> bool:
+    """Whether the one length of a plate is its thickness: who speaks of diffusion into a plate means that."""
+    diffuses = draft.known is not None and draft.known.name in ("heat", "fick")
+    return diffuses and bool(re.search(r"\bplate\b", words)) and not re.search(r"\b(?:side|edge|width|wide)\b", words)

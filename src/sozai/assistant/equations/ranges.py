@@ -27,7 +27,7 @@ def read_range(clause: str, draft: Draft) -> bool:
     span = re.fullmatch(rf"(?:for\s+)?({NAME})\s+(?:from|=)\s+(.+?)\s+to\s+(.+)", clause)
     if span:
         return set_ranges(draft, span[1], span[2], span[3], clause)
-    whole = re.fullmatch(r"\[\s*([^,\]]+),\s*([^,\]]+)\s*\]", clause)
+    whole = re.fullmatch(r"\[([^,\]]+),([^,\]]+)\]", clause)
     if whole:
         return set_ranges(draft, "x", whole[1], whole[2], clause)
     end = re.fullmatch(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sympy
 
 from sozai.assistant.equations.problem import Condition, Problem, Solution
 from sozai.files import atomic, output_folder, write_json
@@ -36,6 +38,7 @@ def _unit(problem: Problem, name: str) -> str:
 
 def _line(condition: Condition, problem: Problem) -> str:
     name, where = condition.unknown, condition.where
+    condition = replace(condition, value=_decimal(condition.value), coefficient=_decimal(condition.coefficient))
     if where == "t" and problem.time is not None:
         start = problem.domain[str(problem.time)][0]
         return f"{name}{chr(39) * condition.derivative} = {condition.value} at {problem.time} = {start:g}"
@@ -50,26 +53,21 @@ def _line(condition: Condition, problem: Problem) -> str:
     return f"{'d' + name + '/dn' if condition.kind == 'neumann' else name} = {condition.value} at {place}"
 
 
+def _decimal(value: sympy.Expr | None) -> sympy.Expr | None:
+    """293.15 instead of 5863/20; a third stays one."""
+    if value is None:
+        return None
+    short = [r for r in value.atoms(sympy.Rational) if r.q > 2 and not set(sympy.factorint(r.q)) - {2, 5}]
+    return value.xreplace({r: sympy.Symbol(f"{float(r):.12g}") for r in short})
+
+
 def as_result(solution: Solution) -> dict[str, Any]:
     """Everything but the tables, as plain data."""
-    axes = list(solution.axes)
-    last = axes[-1] if axes else ""
-    ends = []
-    for name, values in solution.values.items():
-        array = np.asarray(values)
-        if len(axes) == 1:
-            where = float(np.asarray(solution.axes[last])[-1 if solution.problem.time is not None else array.size // 2])
-            value = array[-1 if solution.problem.time is not None else array.size // 2]
-            ends.append({"what": f"{name}({where:g})", "value": float(value), "error": float(solution.error[name])})
-        else:
-            ends.append(
-                {"what": f"largest {name}", "value": float(np.nanmax(array.real)), "error": float(solution.error[name])}
-            )
     return {
         "problem": as_statement(solution.problem),
         "method": solution.method,
         "closed_form": dict(solution.closed_form),
-        "at_the_end": ends,
+        "at_the_end": _at_the_end(solution),
         "error": dict(solution.error),
         "verdicts": [verdict.to_dict() for verdict in solution.verdicts],
         "proven": solution.proven,
@@ -77,6 +75,35 @@ def as_result(solution: Solution) -> dict[str, Any]:
         "notes": list(solution.notes),
         "extra": {key: value for key, value in solution.extra.items() if _is_small(value)},
     }
+
+
+def _at_the_end(solution: Solution) -> list[dict[str, Any]]:
+    """What a person asks first: the values at the end of time, of fields the least and the largest and where.
+
+    Of a boundary value problem the value in the middle, of a steady field the least and the largest.
+    """
+    problem, rows = solution.problem, []
+    time = str(problem.time) if problem.time is not None else ""
+    for name, values in solution.values.items():
+        array, error = np.asarray(values), float(solution.error[name])
+        unit = {"unit": problem.units[name]} if name in problem.units else {}
+        axes = {axis: np.asarray(places) for axis, places in solution.axes.items()}
+        if len(axes) == 1:
+            ((_, places),) = axes.items()
+            at = -1 if time else array.size // 2
+            rows.append({"what": f"{name}({places[at]:g})", "value": float(array[at].real), "error": error, **unit})
+            continue
+        when = ""
+        if time in axes:
+            when = f" at {time} = {axes[time][-1]:g}"
+            array = np.take(array, -1, list(axes).index(time))
+            del axes[time]
+        for what, place in (("least", np.nanargmin(array.real)), ("largest", np.nanargmax(array.real))):
+            where = np.unravel_index(place, array.shape)
+            spot = ", ".join(f"{axis} = {places[k]:g}" for (axis, places), k in zip(axes.items(), where, strict=True))
+            value = float(array.real[where])
+            rows.append({"what": f"{what} {name}{when}", "where": spot, "value": value, "error": error, **unit})
+    return rows
 
 
 def _is_small(value: Any) -> bool:

@@ -43,7 +43,18 @@ def quantity(text: str) -> tuple[float, Dimension | None] | None:
     except Exception as error:  # pint raises tokenizer, attribute and value errors alike for what is no unit
         raise UserError(f"'{unit}' is no unit", text.strip(), "write it as in 1e-4 m^2/s") from error
     powers = {base: sympy.nsimplify(power) for base, power in value.dimensionality.items()}
-    return float(value.magnitude), powers
+    size, short = float(value.magnitude), float(f"{value.magnitude:.12g}")
+    # 1 mol/l is 1000 mol/m^3, without the dust of floating point.
+    return short if abs(short - size) <= 1e-15 * abs(size) else size, powers
+
+
+def is_unit(text: str) -> bool:
+    """Whether pint knows the text as a unit."""
+    try:
+        quantity(f"1 {text}")
+    except UserError:
+        return False
+    return True
 
 
 def unit_text(dimension: Mapping[str, Any]) -> str:
@@ -55,10 +66,6 @@ def unit_text(dimension: Mapping[str, Any]) -> str:
     return ("*".join(above) or "1") + "".join(f"/{b}" for b in below)
 
 
-class _Clash(Exception):
-    pass
-
-
 class _Unifier:
     """Dimensions as linear forms over unknown ones, solved term by term; a contradiction is a clash."""
 
@@ -68,8 +75,11 @@ class _Unifier:
     def demand(self, form: dict[Any, Any], why: str) -> None:
         self.equations.append(({k: sympy.nsimplify(v) for k, v in form.items() if v != 0}, why))
 
-    def solve(self) -> None:
-        """Gauss elimination over the unknown dimensions; what is left of known ones must vanish."""
+    def solve(self) -> dict[str, Dimension]:
+        """Gauss elimination over the unknown dimensions; what is left of known ones must vanish.
+
+        Returns the dimensions that follow.
+        """
         rows: list[dict[Any, Any]] = []
         for form, why in self.equations:
             row = dict(form)
@@ -85,16 +95,29 @@ class _Unifier:
                 ordered = {unknown[0]: row.pop(unknown[0])}
                 rows.append({**ordered, **row})
             elif row:
-                raise _Clash(why)
+                raise ValueError(why)
+        found: dict[Any, Dimension] = {}
+        for row in reversed(rows):
+            pivot, *others = (key for key in row if not isinstance(key, str))
+            if all(other in found for other in others):
+                form = {key: value for key, value in row.items() if isinstance(key, str)}
+                for other in others:
+                    for key, value in found[other].items():
+                        form[key] = form.get(key, 0) + row[other] * value
+                found[pivot] = {key: -value / row[pivot] for key, value in form.items() if value != 0}
+        return {name: form for (_, name), form in found.items()}
 
 
-def check_dimensions(equations: tuple[sympy.Eq, ...], known: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """A sentence where the dimensions of an equation cannot agree, whatever those of the names without a unit are.
+def check_dimensions(equations: tuple[sympy.Eq, ...], known: Mapping[str, Mapping[str, Any]]) -> dict[str, Dimension]:
+    """Dimensions of names without a unit, as far as they follow from the equations and the names that have one.
 
     Args:
         equations: with functions of coordinates.
         known: dimension by name (parameters, coordinates, unknowns). Plain numbers in sums count as any dimension,
             since their unit was not said.
+
+    Raises:
+        ValueError: the dimensions cannot agree, whatever those of the names without a unit are; says where.
     """
     unifier = _Unifier()
 
@@ -138,8 +161,4 @@ def check_dimensions(equations: tuple[sympy.Eq, ...], known: Mapping[str, Mappin
 
     for equation in equations:
         of(sympy.expand(equation.lhs - equation.rhs), str(equation))
-    try:
-        unifier.solve()
-    except _Clash as clash:
-        return str(clash)
-    return None
+    return unifier.solve()

@@ -150,13 +150,16 @@ class Values:
         """Refuse dimensions that clash, and tell what was turned into SI units."""
         if not self.units:
             return
-        clash = check_dimensions(tuple(equations), self.units)
-        if clash:
+        stated = set(self.units)
+        try:
+            for name, dimension in check_dimensions(tuple(equations), self.units).items():
+                self.units.setdefault(name, dimension)
+        except ValueError as clash:
             told = ", ".join(f"{name} in {unit_text(d) or '1'}" for name, d in self.units.items())
             raise UserError(
                 f"the units do not go together: {clash} (with {told})", mend="mend the unit, or leave all units out"
-            )
-        bare = sorted(n for n in self.draft.values if n not in self.units and quantity(self.draft.values[n]))
+            ) from clash
+        bare = sorted(n for n in self.draft.values if n not in stated and quantity(self.draft.values[n]))
         self.notes.append(
             "All numbers were turned into SI units"
             + (f"; {', '.join(bare)} had none and was taken as it stands." if bare else ".")

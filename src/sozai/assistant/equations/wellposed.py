@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
@@ -20,6 +21,7 @@ from sozai.assistant.equations.faults import bad, coordinates_of
 from sozai.assistant.equations.problem import Condition, Problem
 from sozai.assistant.equations.scope import NOISE
 from sozai.assistant.equations.solvable import check_constant, check_eigenvalue
+from sozai.assistant.equations.units import is_unit
 from sozai.assistant.equations.wellposed_fields import check_corners, check_directions, check_faces
 from sozai.errors import UserError
 from sozai.knowledge.verdict import Verdict
@@ -77,7 +79,11 @@ def _numbers(problem: Problem) -> Iterable[Verdict]:
     missing = sorted({s.name for e in expressions for s in e.free_symbols} - known)
     if missing:
         names = ", ".join(missing)
-        yield bad("numbers", f"no number is given for {names}", f"add {', '.join(f'{m} = …' for m in missing)}")
+        mend = f"add {', '.join(f'{m} = …' for m in missing)}"
+        units = [m for m in missing if re.search(rf"\d\s*{re.escape(m)}(?!\w)", problem.text) and is_unit(m)]
+        if units:
+            mend += f"; if {units[0]} is meant as a unit, name the number: a = 20 {units[0]}"
+        yield bad("numbers", f"no number is given for {names}", mend)
     for condition in problem.conditions:
         if condition.value is not None and condition.value.atoms(AppliedUndef) - condition.value.atoms(NOISE):
             yield bad(
