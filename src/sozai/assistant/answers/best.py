@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sozai.assistant.answers.evidence import Statement
@@ -63,7 +63,7 @@ def ranking(plain: Plain, shelf: Shelf) -> list[Statement]:
         one
         for reading in documents_for(plain, shelf, needs)
         for view in reading.views
-        for one in _values(view, concept)
+        for one in _values(view, concept, [need.words for need in plain.of("material")])
     ]
     match = _ASKS.search(plain.text)
     least = bool(match and _LEAST.fullmatch(match["most"]))
@@ -87,12 +87,14 @@ def ranking(plain: Plain, shelf: Shelf) -> list[Statement]:
     return made
 
 
-def _values(view: View, concept: Concept) -> Iterator[Candidate]:
+def _values(view: View, concept: Concept, materials: Sequence[str]) -> Iterator[Candidate]:
     unit = built_in()[concept.schema].unit
     known = built_in()[concept.schema]
     if not concept.says.search(view.whole) or any(
         re.search(rf"\b{re.escape(word)}\s+{re.escape(concept.measure[0])}", view.whole, re.I) for word in known.without
     ):
+        return
+    if not all(view.material(name) for name in materials):
         return
     if view.columns:
         for column in view.columns:
@@ -104,7 +106,12 @@ def _values(view: View, concept: Concept) -> Iterator[Candidate]:
                 yield Candidate(amount, written, _row_name(view), view)
         return
     warm = [kelvin for one in view.quantities if (kelvin := kelvin_of(one)) is not None]
-    if warm and not any(ROOM[0] <= kelvin <= ROOM[1] for kelvin in warm) and concept.name == "conduction":
+    if (
+        not materials
+        and warm
+        and not any(ROOM[0] <= kelvin <= ROOM[1] for kelvin in warm)
+        and concept.name == "conduction"
+    ):
         return
     for one in view.quantities:
         amount = amount_in(one.value, one.unit, unit) if one.unit else None

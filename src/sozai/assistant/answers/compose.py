@@ -57,23 +57,18 @@ def answer(question: str, library: Library | Shelf, model: LanguageModel | None 
         )
     plain = plain_question(question, shelf)
     asked = replace(read_question(plain.text), text=" ".join(question.split()))
-    made = _exactly(asked, shelf)
-    if not made.found or _judges(plain):
-        everyday = _plainly(asked, plain, shelf)
-        if everyday is not None:
-            made = everyday
-        elif not made.found:
-            made = _refusal(asked, plain, shelf)
+    made = _plainly(asked, plain, shelf) if _judges(plain) or asked.kind in ("why", "open") else None
+    made = made or _exactly(asked, shelf) or _plainly(asked, plain, shelf) or _refusal(asked, plain, shelf)
     return word(made, model, shelf.aliases) if model is not None and made.found else made
 
 
-def _exactly(question: Question, shelf: Shelf) -> Answer:
-    """The answer in the words of the question: each of them must be covered."""
+def _exactly(question: Question, shelf: Shelf) -> Answer | None:
+    """The answer in the words of the question: each of them must be covered; ``None`` where they are not."""
     if question.kind == "how to":
         ways = strategies(question, shelf)
-        return _how_to(question, shelf, ways) if ways else Answer(question.text, question.kind, False, ())
+        return _how_to(question, shelf, ways) if ways else None
     statements, _ = fact_statements(question, shelf)
-    return Answer(question.text, question.kind, bool(statements), tuple(statements))
+    return Answer(question.text, question.kind, True, tuple(statements)) if statements else None
 
 
 def _judges(plain: Plain) -> bool:
@@ -138,7 +133,8 @@ def _recommendation(ways: Sequence[Strategy]) -> Statement:
 
 def _refusal(question: Question, plain: Plain, shelf: Shelf) -> Answer:
     """Says that the library does not answer, what is missing, and what comes nearest."""
-    missing = plain.unknown or _nowhere(plain, shelf)
+    close = nearest(plain, shelf, question.kind)
+    missing = plain.unknown or _nowhere(plain, shelf) or tuple(need.words for one in close[:1] for need in one.missing)
     if not missing:
         missing = lacks(question, [fit(view, question) for view in shelf.views(question)])
     what = (
@@ -147,7 +143,7 @@ def _refusal(question: Question, plain: Plain, shelf: Shelf) -> Answer:
     statement = Statement(f"The library does not answer this: it holds no passage{what}.", (), "not supported")
     closest = [
         Statement(one.view.text, tuple(cited(one.view)[:1]), "quote", _short_of(one, missing))
-        for one in nearest(plain, shelf, question.kind)[:_CLOSEST]
+        for one in close[:_CLOSEST]
     ]
     return Answer(question.text, question.kind, False, (statement,), closest=tuple(closest))
 

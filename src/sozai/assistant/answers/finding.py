@@ -12,6 +12,7 @@ from sozai.assistant.answers.question import Question
 from sozai.assistant.answers.view import SENTENCE, Reading, View
 from sozai.assistant.documents.library import Library
 from sozai.assistant.documents.search import By, Hit, Index
+from sozai.assistant.extraction.abbreviations import find_definitions
 
 _DEPTH = 400
 """Pieces that a search hands on to be read."""
@@ -53,6 +54,18 @@ class Shelf:
         """Plain words of the library, to correct a misspelt one of a question by."""
         texts = (reading.document.text for reading in self.readings)
         return frozenset(word for text in texts for word in re.findall(r"\b[a-z]{5,}\b", text))
+
+    @cached_property
+    def abbreviations(self) -> dict[str, str]:
+        """Short forms that the documents define, by the long form in small letters."""
+        made = {}
+        for reading in self.readings:
+            text = reading.document.text
+            for one in find_definitions(text):
+                long = text[one.long_start : one.long_end].lower()
+                if " " in long and one.short.isupper():
+                    made[" ".join(long.split())] = one.short
+        return made
 
     def hits(self, question: Question, count: int = _DEPTH) -> list[Hit]:
         """What a search finds, other names of the materials included."""

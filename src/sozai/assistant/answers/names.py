@@ -129,4 +129,5 @@ def _amounts(formula: str) -> dict[str, float]:
 
 
 def _bare(name: str) -> str:
-    return re.sub(r"[\s_{}^$]", "", name)
+    """A name without blanks and without what is said of missing oxygen: ``O3-δ`` is ``O3``."""
+    return re.sub(r"(?<=[O\d)])\s*[-+±]+\s*[δx]$", "", re.sub(r"[\s_{}^$]", "", name))

@@ -35,6 +35,9 @@ _FEWER = (
 )
 _NUMBER = re.compile(r"(?<![\w.-])\d+(?:\.\d+)?(?![\w.]*\w)")
 
+_DIRECTIONS = ("raise", "lower", "comparative_raise", "comparative_lower")
+"""Words of more and less: the direction of a question, no part that a passage must hold."""
+
 Kind = Literal["material", "subject", "concept", "element", "word", "number"]
 
 
@@ -66,7 +69,8 @@ class Need:
     def held_by(self, view: View) -> float:
         """How far a passage holds it, 0 to 1."""
         if self.kind == "material":
-            return view.material(self.words)
+            often = DOCUMENT if view.reading.speaks_of(self.words) else 0.0
+            return view.material(self.words) or often
         assert self.says is not None  # only materials have none
         if self.amount is not None:
             return HERE if amount_met(view, self.amount) else 0.0
@@ -135,6 +139,11 @@ def plain_question(text: str, shelf: Shelf) -> Plain:
             taken.append(match.span())
             needs.append(_number(match.group()))
     places: list[tuple[int, int]] = []
+    for long, short in shelf.abbreviations.items():
+        place = mended.lower().find(long)
+        if place >= 0 and not _over(place, place + len(long), taken):
+            taken.append((place, place + len(long)))
+            needs.append(Need(long, "word", Says(re.compile(rf"(?i:{re.escape(long)})|\b{re.escape(short)}s?\b"))))
     for one in concepts_in(mended):
         free = [place for place in one.places if not _over(*place, taken)]
         if not free:
@@ -175,6 +184,8 @@ def _other_words(text: str, taken: Sequence[tuple[int, int]], shelf: Shelf) -> t
             continue
         if lower in STOP or {lower, key} & filler_words() or len(lower) < 2 or {lower, key} & sample_words():
             continue
+        if any(pattern(name).fullmatch(word) for name in _DIRECTIONS):
+            continue
         stems = synonyms().get(key, frozenset()) | {key}
         if not any(stems & reading.stems for reading in shelf.readings):
             unknown.append(word)
@@ -186,6 +197,8 @@ def _other_words(text: str, taken: Sequence[tuple[int, int]], shelf: Shelf) -> t
 def _element(symbol: str) -> re.Pattern[str]:
     name = ELEMENT_NAMES[symbol]
     british = {"aluminium": "alumini?um", "sulfur": "sul(?:f|ph)ur", "caesium": "ca?esium"}.get(name, name)
+    if len(symbol) == 1:  # a letter by itself may be a unit: C in °C
+        return re.compile(rf"\b{british}\b|(?<![A-Za-z]){symbol}\d?[+-](?!\w)", re.I)
     return re.compile(rf"(?<![A-Za-z])(?:(?i:{british})|{symbol}(?:\d?[+-])?)(?![A-Za-z\d])|\d{symbol}[A-Z\d]")
 
 
@@ -245,7 +258,7 @@ def _aim(text: str, needs: Sequence[Need]) -> tuple[Concept, int] | None:
         fewer = re.search(rf"\b(?:{_FEWER})\b(?!.*\bto\b)", lead, re.I) or re.search(r"\bless\b", text[place:], re.I)
         polarity = concept.polarity(need.words)
         if polarity:
-            return concept, -polarity if fewer else polarity
+            return concept, -polarity if fewer or pattern("lower").search(text) else polarity
         if pattern("raise").search(text) or re.search(r"\b(?:more|better|higher|longer)\b", text, re.I):
             return concept, concept.good if re.search(r"\bbetter|improv", text, re.I) else 1
         if fewer or pattern("lower").search(text):

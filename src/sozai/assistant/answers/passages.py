@@ -19,12 +19,18 @@ from sozai.assistant.answers.question import Question, Term
 from sozai.assistant.answers.values import same_unit
 from sozai.assistant.answers.view import Reading, View
 from sozai.assistant.documents.words import stem
+from sozai.assistant.extraction.schema import built_in
 
 LEAST = 0.62
 """Share of a question that a passage must hold; chosen on the questions for tuning, see docs/ask.md."""
 _BAND = 0.22
 """Passages this much below the best one are shown beside it."""
 _MOST = 4
+_EXTREME = re.compile(r"\b(?:highest|maximum|maximal|largest|optimum|optimal|best|peak|lowest|minimum|most)\b", re.I)
+_LONGEST = 1000
+"""Letters of a passage; a longer one is a list or a table that was read as one sentence."""
+_ALL = 0.95
+"""Share that must be held where a question names materials only: they must stand together."""
 _EXACT = ("subject", "concept", "element")
 
 
@@ -49,11 +55,11 @@ class Held:
     @property
     def answers(self) -> bool:
         """Whether it answers."""
-        return (
-            not self.missing
-            and self.share >= LEAST
-            and any(need.kind not in ("material", "subject") for need in self.here)
-        )
+        related = sum(need.kind not in ("material", "subject") for need in self.here)
+        if related == 0:
+            return not self.missing and len(self.here) >= 2 and self.share >= _ALL
+        spared = related >= 3 and len(self.missing) == 1 and self.missing[0].kind in ("word", "concept")
+        return (not self.missing or spared) and self.share >= LEAST
 
 
 class Narrowed(Shelf):
@@ -85,9 +91,16 @@ def documents_for(plain: Plain, shelf: Shelf, needs: Sequence[Need] | None = Non
 
 def held_passages(plain: Plain, shelf: Shelf, kind: str) -> list[Held]:
     """Passages that answer, best first."""
-    if plain.unknown or not plain.relations:
+    if plain.unknown or not plain.needs:
         return []
-    found = [_held(view, plain, kind) for reading in documents_for(plain, shelf) for view in reading.views]
+    firm = plain.relations if len(plain.relations) < 4 else ()  # of many parts one may be missing
+    needs = (*plain.of("material"), *plain.of("subject"), *plain.of("number"), *firm)
+    found = [
+        _held(view, plain, kind)
+        for reading in documents_for(plain, shelf, needs)
+        for view in reading.views
+        if len(view.text) <= _LONGEST
+    ]
     return sorted((one for one in found if one.answers), key=lambda one: -one.score)
 
 
@@ -130,7 +143,7 @@ def _least(need: Need, kind: str) -> float:
     """How far a part must be held, and more: a value stands with its property, an element near its effect."""
     if kind == "value" and need.kind in _EXACT:
         return BESIDE
-    return DOCUMENT if need.kind == "element" else 0.0
+    return DOCUMENT if need.kind == "element" or (kind == "value" and need.kind == "material") else 0.0
 
 
 def _bonus(view: View, plain: Plain, kind: str, here: Sequence[Need]) -> float:
@@ -141,13 +154,18 @@ def _bonus(view: View, plain: Plain, kind: str, here: Sequence[Need]) -> float:
         bonus += 0.15 * bool(pattern("because").search(text))
     if kind in ("how to", "open"):
         bonus += 0.08 * bool(pattern("raise").search(text) or pattern("lower").search(text))
+    if _EXTREME.search(plain.text) and _EXTREME.search(text):
+        bonus += 0.12
     if plain.quantity is not None:
         bonus += 0.2 * any(same_unit(one.unit, plain.quantity[1]) for one in view.quantities if one.unit)
+    if kind in ("value", "comparison"):
+        units = [built_in()[need.concept.schema].unit for need in here if need.concept and need.concept.schema]
+        bonus += 0.15 * any(same_unit(one.unit, unit) for one in view.quantities if one.unit for unit in units)
     if view.piece.table is not None:
         bonus -= 0.15 if not plain.of("number") else -0.1
     if re.match(r"abstract|summary|introduction|method|experiment|procedure|material", view.piece.section, re.I):
         bonus -= 0.05
-    if len(text.split()) < 5:
+    if not 5 <= len(text.split()) <= 90:  # a fragment, or a table read as one sentence
         bonus -= 0.2
     return bonus + 0.04 * len([need for need in here if need.loose])
 

@@ -132,7 +132,7 @@ def _pattern(words: list[str]) -> re.Pattern[str]:
 
 def _one(word: str) -> str:
     written = re.escape(word).replace(r"\ ", r"[\s-]+")
-    written = written.replace(r"\#", r"\d[\d.,]*").replace("#", r"\d[\d.,]*")
+    written = written.replace(r"\~", r"\d[\d.,]*").replace("~", r"\d[\d.,]*")
     if "*" in word:
         return written.replace(r"\*", r"[\w.]*")
     return written if not word[-1:].isalpha() or word.isupper() else written + _ENDINGS

@@ -98,6 +98,10 @@ class Reading:
             return True
         return any(self.aliases.same(name, other) for other in self._counts)
 
+    def speaks_of(self, name: str) -> bool:
+        """Whether a material is named again and again."""
+        return sum(self._counts[form] for form in self.aliases.forms(name)) >= 3
+
     def is_main(self, name: str) -> bool:
         """Whether the document is about a material, rather than naming a reagent or an impurity once."""
         return _is_subject(name, self) and (

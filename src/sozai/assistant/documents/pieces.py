@@ -10,7 +10,10 @@ from sozai.assistant.documents.document import Document, DocumentTable, Span
 from sozai.assistant.documents.outline import is_back_matter
 
 _REFERENCE = re.compile(
-    r"\b10\.\d{4,5}/\S|"
+    r"\b10\.\d{4,5}/\S|\b2-s2\.0-\d|"
+    r"\b(?:19|20)\d\d\s+\d{1,4}(?:\s+[\d-]{1,5})?\s+[A-Z]?\d{1,6}\s+[A-Z]?\d{1,6}\b|"
+    r"\b(?:J|Int|Eur|Chem|Electrochim|Electrochem|Appl|Phys|Mater|Adv|Proc|Trans|Ceram|Soc|Rev|Lett|Sci|Nat|Acta|Commun|"
+    r"Technol)\.$|"
     r"\b(?:19|20)\d\d[,;]?\s+\d{1,4}[,;:(]?\s?[\d()]*[,:]?\s+[A-Z]?\d{1,6}\b.{0,60}$|^\[?\d{1,3}[\].]\s+[A-Z]\.\s"
 )
 """An entry of a list of references that has no heading: titles of others are no evidence."""
