@@ -18,10 +18,12 @@ from sozai.evaluation.tables.augmentation import augmentation_study, generator_f
 from sozai.evaluation.tables.learners import LEARNERS, learner
 from sozai.evaluation.tables.nested import Setting, judge, measure
 from sozai.evaluation.tables.prepare import prepare
-from sozai.evaluation.tables.recipes import TAUGHT, Augmenter, Recipe, usual_ratios
+from sozai.evaluation.tables.recipes import TAUGHT, Augmenter, Recipe, learned, usual_ratios
+from sozai.evaluation.tables.relabelled import Relabelled
 from sozai.evaluation.tables.splits import HOWS, conditions, folds, groups, parted, same_formula
 from sozai.evaluation.tables.usual import Prior
 from sozai.evaluation.tables.verdict import Losses, decide, ten_more
+from sozai.generators.tables import table_generator
 from sozai.materials.tables.read import guessed
 
 
@@ -147,7 +149,8 @@ def test_filters_keep_the_better_half_and_rules_throw_rows_away():
         assert len(rows) == len(train) and (rows["cement"] < 1000).all(), keep
     ruled = Augmenter(train, "strength", {"wild": lambda t, s: Wild(t)}, lambda f: (f["cement"] < 1000).to_numpy(), 0)
     assert (ruled.rows(Recipe("wild", 4.0))["cement"] < 1000).all()
-    assert Recipe.of(Recipe("wild", 4.0, "near").key) == Recipe("wild", 4.0, "near")
+    assert Recipe.of(Recipe("wild", 4.0, "near", 0.5).key) == Recipe("wild", 4.0, "near", 0.5)
+    assert Recipe.usual(TAUGHT, 2.0).weight < 1 == Recipe.usual("wild", 2.0).weight
 
     def fails(train, seed):
         raise UserError("too few rows")
@@ -243,18 +246,31 @@ def test_a_gaussian_process_stays_near_what_was_measured():
         assert np.ptp(guess) <= 1.2 * np.ptp(frame["y"]) + 1e-9
 
 
-def test_taught_rows_are_of_both_kinds_and_say_what_their_teachers_expect():
+def test_taught_rows_say_what_their_teachers_expect():
     prepared = prepare(guessed(mixes()), "strength")
     generator = generator_fit(TAUGHT, prepared, None)(prepared.table, 0)
-    assert usual_ratios(50)[0] == 10 and usual_ratios(200)[0] == 3 and usual_ratios(10**5) == (2.0, 1.0)
+    assert usual_ratios(50)[0] == 16 and usual_ratios(200)[0] == 4 and usual_ratios(10**5) == (2.0, 1.0)
     made = generator.sample(41, seed=1)
     assert len(made) == 41 and made.equals(generator.sample(41, seed=1))
-    both = [each.sample(21, seed=1) for each in generator.features]
-    for place, alone in enumerate(both):
-        assert np.allclose(made["cement"].iloc[place::2], alone["cement"].iloc[: len(made.iloc[place::2])])
+    both = Relabelled([table_generator(name, audit=False) for name in ("gmm", "smote")], ("gaussian-process",))
+    mixed = both.fit(prepared.table, target="strength").sample(41, seed=1)
+    for place, each in enumerate(both.features):
+        alone = each.sample(21, seed=1)["cement"]
+        assert np.allclose(mixed["cement"].iloc[place::2], alone.iloc[: len(mixed.iloc[place::2])])
     expected = learner("gaussian-process", prepared.table, "strength").fit(prepared.table.frame, prepared.values)
     assert np.corrcoef(made["strength"], expected.predict(made))[0, 1] > 0.95
     assert prepared.values.min() <= made["strength"].min() and made["strength"].max() <= prepared.values.max()
+
+
+@pytest.mark.parametrize("name", [name for name in LEARNERS if name != "ensemble"])
+def test_synthetic_rows_count_less_the_less_they_weigh(name):
+    """The same features with other labels: a learner predicts the weighted mean of both."""
+    table = guessed(mixes())
+    wrong = table.frame[table.modelled].assign(strength=table.frame["strength"] + 40)
+    alone = learned(name, table, "strength", None, 0).predict(table.frame).mean()
+    for weight in (1e-3, 0.25, 1.0):
+        pulled = learned(name, table, "strength", wrong, 0, weight).predict(table.frame).mean() - alone
+        assert pulled == pytest.approx(40 * weight / (1 + weight), abs=2), weight
 
 
 def test_the_ensemble_is_the_mean_of_its_members_and_constant_columns_do_no_harm():
@@ -349,6 +365,7 @@ def test_the_command_writes_a_report_and_names_mistakes(tmp_path):
     assert result["verdict"]["sentence"].startswith("Augmentation")
     rows = pd.read_csv(tmp_path / "run" / "augmented.csv")
     assert (rows["origin"] == "real").sum() == 60 and rows["origin"].str.startswith("synthetic: smote").sum() >= 30
+    assert (rows["sample_weight"] == 1.0).all()  # only taught rows count less
     page = (tmp_path / "run" / "report.html").read_text()
     assert "With and without synthetic rows" in page and "How far it carries" in page
     bad = CliRunner().invoke(

@@ -69,7 +69,8 @@ def augment(
     report also shows leave-one-cluster-out, leave-one-element-out and extrapolation splits.
 
     The run folder holds report.html, result.json, manifest.json, folds.jsonl (finished splits) and, where the verdict
-    is to use them or with --write, augmented.csv: real and synthetic rows, told apart by the column 'origin'.
+    is to use them or with --write, augmented.csv: real and synthetic rows, told apart by the column 'origin', with the
+    weight of each for a learner's sample_weight.
     """
     if not (math.isfinite(minutes) and minutes > 0):
         raise UserError(f"{minutes:g} minutes are no time to work in", "--minutes", "give a number above 0")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sozai.evaluation.tables.augmentation import Study
+from sozai.evaluation.tables.recipes import Recipe
 from sozai.evaluation.tables.usual import BEST
 from sozai.evaluation.tables.verdict import r2
 from sozai.reports import charts
@@ -165,21 +166,22 @@ def _splits(study: Study) -> Section:
 
 
 def _recipes(study: Study) -> Section:
-    sums: dict[str, list[float]] = {}
+    sums: dict[tuple[str, str], list[float]] = {}
     for fold in study.folds:
         for name, found in fold["inner"].items():
             for key, value in found.items():
                 if key:
-                    sums.setdefault(f"{key}|{name}", []).append(value - found[""])
+                    sums.setdefault((key, name), []).append(value - found[""])
     rows = []
-    for key, values in sorted(sums.items(), key=lambda item: -float(np.mean(item[1]))):
-        generator, ratio, keep, name = key.rsplit("|", 3)
-        rows.append([generator, float(ratio), keep, name, f"{np.mean(values):+.3f}", len(values)])
+    for (key, name), values in sorted(sums.items(), key=lambda item: -float(np.mean(item[1]))):
+        tried = Recipe.of(key)
+        gain = f"{np.mean(values):+.3f}"
+        rows.append([tried.generator, tried.ratio, tried.weight, tried.keep, name, gain, len(values)])
     lead = (
         "Gains within the training rows, by which the recipe of each split was chosen. They are larger than what is "
         "left on unseen rows: there are fewer rows there, and the best of several is partly the luckiest."
     )
-    heads = ["generator", "synthetic per real", "rows kept", "learner", "inner gain in R2", "splits"]
+    heads = ["generator", "synthetic per real", "weight of each", "rows kept", "learner", "inner gain in R2", "splits"]
     return Section("What was tried", lead, table(heads, rows, most=60))
 
 

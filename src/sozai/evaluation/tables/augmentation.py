@@ -30,7 +30,7 @@ from sozai.generators.tables.base import TableGenerator
 from sozai.knowledge.tables.ruleset import TableRules
 from sozai.materials.tables.table import Table
 
-FEATURES, TEACHERS = ("gmm", "smote"), ("gaussian-process", "boosting", "forest")
+FEATURES, TEACHERS = ("gmm",), ("gaussian-process", "boosting", "forest")
 GENERATORS = (TAUGHT, "smote")
 """Compared where none are named."""
 OUTER, REPEATS, CURVE = 5, 6, (1 / 3, 2 / 3)

@@ -34,7 +34,7 @@ MEMBERS = ("boosting", "forest", "gaussian-process")
 """Whose mean the ensemble is."""
 MANY_ROWS = 3000
 """From here on boosting works on histograms: as good on many rows and much faster."""
-TREES, TREES_FROM = (150, 300), 200
+TREES, TREES_FROM = (150, 500), 200
 """Trees of boosting: the fewest up to so many rows, then more with more rows. On 50 or 200 real rows the most do no
 better than the fewest; of 1,000 rows the fewest are too few to follow them."""
 GP_ROWS = 150
@@ -84,8 +84,8 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
     def __init__(self, seed: int = 0):
         self.seed = seed
 
-    def fit(self, features: np.ndarray, target: np.ndarray) -> GaussianProcess:
-        """Learn from rows that are scaled to unit spread."""
+    def fit(self, features: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None) -> GaussianProcess:
+        """Learn from rows that are scaled to unit spread; the noise of a row is taken as larger the less it weighs."""
         rng = np.random.default_rng(self.seed)
         features, target = np.asarray(features, float), np.asarray(target, float)
         wide = features.shape[1]
@@ -99,8 +99,10 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         learned = GaussianProcessRegressor(kernel, normalize_y=True, alpha=1e-8, optimizer=climb)
         learned.fit(features[part], target[part])
         part = _part(len(target), GP_MOST_ROWS, rng)
-        if len(part) > GP_ROWS:
-            learned = GaussianProcessRegressor(learned.kernel_, optimizer=None, normalize_y=True, alpha=1e-8)
+        if len(part) > GP_ROWS or sample_weight is not None:
+            weight = np.ones(len(part)) if sample_weight is None else np.asarray(sample_weight, float)[part]
+            more = learned.kernel_.k2.noise_level * (1 / weight - 1)
+            learned = GaussianProcessRegressor(learned.kernel_, optimizer=None, normalize_y=True, alpha=1e-8 + more)
             learned.fit(features[part], target[part])
         self.model_ = learned
         self.range_ = _range(target)
@@ -116,10 +118,10 @@ class Ridge(RidgeCV):
     """Ridge regression whose strength is chosen by leave-one-out, and whose predictions stay near the targets' range:
     a line through few rows can be off by any amount."""
 
-    def fit(self, features: np.ndarray, target: np.ndarray) -> Ridge:
+    def fit(self, features: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None) -> Ridge:
         """See ``RidgeCV``."""
         self.range_ = _range(np.asarray(target, float))
-        return super().fit(features, target)
+        return super().fit(features, target, sample_weight=sample_weight)
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """See ``RidgeCV``."""
@@ -137,7 +139,8 @@ def learner(name: str, table: Table, target: str, seed: int = 0, rows: int | Non
         rows: that it will learn from; by default those of the table.
 
     Returns:
-        An estimator with ``fit(frame, values)`` and ``predict(frame)``; frames hold at least the feature columns.
+        An estimator with ``fit(frame, values)`` and ``predict(frame)``; frames hold at least the feature columns. Its
+        last step takes ``sample_weight``, see ``weighted``.
 
     Raises:
         UserError: no such learner, or no feature columns.
@@ -166,6 +169,11 @@ def learner(name: str, table: Table, target: str, seed: int = 0, rows: int | Non
         model = Ridge(np.logspace(-3, 4, 22))
         return make_pipeline(_prepared(numbers, words, scaled=True), model)
     raise UserError(f"there is no learner '{name}'", "learners", f"use some of {', '.join(LEARNERS)}")
+
+
+def weighted(model: Pipeline, frame: pd.DataFrame, values: np.ndarray, weights: np.ndarray) -> Pipeline:
+    """A learner fitted on rows of unequal weight: above 0, 1 for a measured one; (rows,)."""
+    return model.fit(frame, values, **{f"{model.steps[-1][0]}__sample_weight": weights})
 
 
 def _trees(rows: int) -> int:

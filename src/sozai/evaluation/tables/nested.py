@@ -97,7 +97,8 @@ def _guess(
     if name == "ensemble" and set(MEMBERS) <= set(known):
         side = {each: int(recipe is not None and each in TAUGHT_MEMBERS) for each in MEMBERS}
         return np.mean([known[each][side[each]] for each in MEMBERS], axis=0)
-    model = learned(name, maker.train, prepared.target, maker.rows(recipe) if recipe else None, seed)
+    extra, weight = (maker.rows(recipe), recipe.weight) if recipe else (None, 1.0)
+    model = learned(name, maker.train, prepared.target, extra, seed, weight)
     return np.asarray(model.predict(prepared.table.frame.iloc[fold.test]), float)
 
 
@@ -122,7 +123,7 @@ def choose(
     ]
     makers = [setting.augmenter(prepared, fold.train, seed) for fold in splits]
     total = float(((prepared.values[places] - prepared.values[places].mean()) ** 2).sum())
-    only = [Recipe(name, setting.ratios[0]) for name in setting.fits]
+    only = [Recipe.usual(name, setting.ratios[0]) for name in setting.fits]
     if len(only) == 1 and len(setting.ratios) == 1 and set(setting.keeps) <= {"all"}:
         return {setting.learners[0]: {"": 0.0, only[0].key: 0.0}}, {}  # nothing to choose
     # The ensemble is mostly best and takes the longest: its members that learn from synthetic rows stand for it.
@@ -145,13 +146,13 @@ def choose(
 
     score(None)
     for generator in setting.fits:
-        score(Recipe(generator, setting.ratios[0]))
+        score(Recipe.usual(generator, setting.ratios[0]))
     for ratio in setting.ratios[1:]:
         for key in ranked(scores, setting)[:1]:
-            score(Recipe(Recipe.of(key).generator, ratio))
+            score(Recipe.usual(Recipe.of(key).generator, ratio))
     for keep in setting.keeps:
         for key in ranked(scores, setting)[:1]:
-            score(Recipe(Recipe.of(key).generator, Recipe.of(key).ratio, keep))  # type: ignore[arg-type]
+            score(Recipe.usual(Recipe.of(key).generator, Recipe.of(key).ratio, keep))
     return scores, {key: why for maker in makers for key, why in maker.failed.items()}
 
 

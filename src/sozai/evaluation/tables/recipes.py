@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from sozai.errors import UserError
-from sozai.evaluation.tables.learners import MEMBERS, learner
+from sozai.evaluation.tables.learners import MEMBERS, learner, weighted
 from sozai.evaluation.tables.splits import scaled
 from sozai.generators.tables.base import TableGenerator
 from sozai.materials.tables.table import Table
@@ -24,10 +24,11 @@ Fit = Callable[[Table, int], TableGenerator]
 Keep = Literal["all", "confident", "near"]
 KEEPS: tuple[Keep, ...] = ("all", "confident", "near")
 TAUGHT = "taught"
-"""Features of a mixture of normals and of interpolation between neighbours, half of each, labelled by the mean of three
-learners (see ``relabelled``)."""
-RATIOS, ROWS = (2.0, 10.0), 600
+"""Features of a mixture of normals, labelled by the mean of three learners (see ``relabelled``)."""
+RATIOS, ROWS = (2.0, 16.0), 800
 """Synthetic rows for each real one: at least and at most, and how many rows to come to in between."""
+WEIGHTS = {TAUGHT: 0.3}
+"""What a synthetic row counts in the fit of a learner, where a real one counts 1; of other generators it is 1 too."""
 
 
 def usual_ratios(rows: int) -> tuple[float, float]:
@@ -45,26 +46,34 @@ class Recipe:
         ratio: synthetic rows for each real one.
         keep: ``"all"``; ``"confident"``: the half of the rows on whose label an ensemble agrees best; ``"near"``: the
             half nearest to real rows.
+        weight: of each of its rows in the fit of a learner, where a real row weighs 1; above 0.
     """
 
     generator: str
     ratio: float = RATIOS[1]
     keep: Keep = "all"
+    weight: float = 1.0
 
     def __str__(self) -> str:
         kept = {"all": "", "confident": ", confident labels only", "near": ", near the data only"}[self.keep]
-        return f"{self.generator} ({self.ratio:g} synthetic rows for each real one{kept})"
+        counts = "" if self.weight == 1 else f", each of weight {self.weight:g}"
+        return f"{self.generator} ({self.ratio:g} synthetic rows for each real one{counts}{kept})"
 
     @property
     def key(self) -> str:
         """Short name, for files."""
-        return f"{self.generator}|{self.ratio:g}|{self.keep}"
+        return f"{self.generator}|{self.ratio:g}|{self.keep}|{self.weight:g}"
 
     @classmethod
     def of(cls, key: str) -> Recipe:
         """Read a ``key``."""
-        name, ratio, keep = key.rsplit("|", 2)
-        return cls(name, float(ratio), keep)  # type: ignore[arg-type]
+        name, ratio, keep, weight = key.rsplit("|", 3)
+        return cls(name, float(ratio), keep, float(weight))  # type: ignore[arg-type]
+
+    @classmethod
+    def usual(cls, generator: str, ratio: float, keep: str = "all") -> Recipe:
+        """With the weight that rows of this generator have."""
+        return cls(generator, ratio, keep, WEIGHTS.get(generator, 1.0))  # type: ignore[arg-type]
 
 
 TAUGHT_MEMBERS = ("boosting", "forest")
@@ -170,14 +179,16 @@ class Mean:
         return np.mean([model.predict(frame) for model in self.models], axis=0)
 
 
-def learned(name: str, train: Table, target: str, extra: pd.DataFrame | None, seed: int) -> Any:
-    """A learner fitted on training rows, and on synthetic ones if given; of an ensemble only the ``TAUGHT_MEMBERS``
-    get synthetic rows."""
+def learned(name: str, train: Table, target: str, extra: pd.DataFrame | None, seed: int, weight: float = 1.0) -> Any:
+    """A learner fitted on training rows, and on synthetic ones of some weight each if given; of an ensemble only the
+    ``TAUGHT_MEMBERS`` get synthetic rows."""
     if name == "ensemble" and extra is not None:
         return Mean([
-            learned(each, train, target, extra if each in TAUGHT_MEMBERS else None, seed) for each in MEMBERS
+            learned(each, train, target, extra if each in TAUGHT_MEMBERS else None, seed, weight) for each in MEMBERS
         ])  # fmt: skip
     frame = train.frame[train.modelled]
-    if extra is not None:
-        frame = pd.concat([frame, extra[train.modelled]], ignore_index=True)
-    return learner(name, train, target, seed, len(frame)).fit(frame, frame[target].to_numpy(float))
+    if extra is None:
+        return learner(name, train, target, seed).fit(frame, frame[target].to_numpy(float))
+    frame = pd.concat([frame, extra[train.modelled]], ignore_index=True)
+    weights = np.repeat([1.0, weight], [len(train), len(extra)])
+    return weighted(learner(name, train, target, seed, len(frame)), frame, frame[target].to_numpy(float), weights)

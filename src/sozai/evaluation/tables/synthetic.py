@@ -24,6 +24,8 @@ from sozai.metrics.fidelity import (
 
 PROVENANCE = "origin"
 """Column of ``augmented`` that tells real rows from synthetic ones."""
+WEIGHT = "sample_weight"
+"""Column of ``augmented`` with what a row counts in the fit of a learner: 1 if it is real."""
 
 
 def synthetic_quality(
@@ -81,7 +83,8 @@ def augmented(
     obeys: Callable[[pd.DataFrame], np.ndarray] | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """The real rows and the synthetic ones made from all of them, told apart by the column ``PROVENANCE``.
+    """The real rows and the synthetic ones made from all of them, told apart by the column ``PROVENANCE``; ``WEIGHT``
+    is for a learner's ``sample_weight``.
 
     Raises:
         UserError: the generator cannot learn these rows.
@@ -91,10 +94,11 @@ def augmented(
     made = maker.rows(recipe)
     if made is None:
         raise UserError(maker.failed[recipe.generator], recipe.generator, "name another with --generators")
+    label = f"synthetic: {recipe.generator}, seed {seed}"
     both = pd.concat(
         [
-            table.frame.assign(**{PROVENANCE: "real"}),
-            made[table.modelled].assign(**{PROVENANCE: f"synthetic: {recipe.generator}, seed {seed}"}),
+            table.frame.assign(**{PROVENANCE: "real", WEIGHT: 1.0}),
+            made[table.modelled].assign(**{PROVENANCE: label, WEIGHT: recipe.weight}),
         ],
         ignore_index=True,
     )
