@@ -184,7 +184,8 @@ def test_words_of_the_review() -> None:
         ("NaCl (Fm-3m): Na+, Cl 1-, a = b = 5.6 Å",
          lambda r: (r.space_group, len(r.cell), len(r.oxidation)) == (225, 2, 2)),
         ("isolated PS4 tetrahedra", lambda r: r.connections[0].how == "none"),
-        ("Al is octahedrally coordinated by O", lambda r: r.polyhedra[0] == Polyhedron("Al", ("O",), 6)),
+        ("Al is octahedrally coordinated by O",
+         lambda r: r.polyhedra[0] == Polyhedron("Al", ("O",), 6, shape="octahedron")),
         ("P is 4-coordinated by O", lambda r: r.polyhedra[0] == Polyhedron("P", ("O",), 4)),
         ("ZrO6 octahedra; Zr-O between 1.9 and 2.35 angstrom", lambda r: r.polyhedra[0].high == 2.35),
         ("no F-F closer than 2.5 Å", lambda r: r.distances["F-F"][0] == 2.5),
@@ -369,7 +370,8 @@ def test_alternatives_of_one_centre(olivine: Structure) -> None:
         "Fd-3m", Lattice.cubic(8.394), ["Fe", "Fe", "O"], [[0, 0, 0], [0.625, 0.625, 0.625], [0.3799, 0.3799, 0.3799]]
     )
     assert verdicts_of(spinel, "Fe3O4; FeO6 octahedra; FeO4 tetrahedra") == {
-        "composition": True, "polyhedron Fe-O 6": True, "polyhedron Fe-O 4": True, "contacts": True,
+        "composition": True, "polyhedron Fe-O 6": True, "shape Fe-O octahedron": True,
+        "polyhedron Fe-O 4": True, "shape Fe-O tetrahedron": True, "contacts": True,
     }  # fmt: skip
     assert verdicts_of(olivine, "FeO6 octahedra; FeO4 tetrahedra")["polyhedron Fe-O 4"] is False
 

@@ -17,7 +17,8 @@ from sozai.knowledge.crystals.structure.check import check_structure
 from sozai.knowledge.crystals.structure.possible import impossible
 from sozai.knowledge.crystals.structure.read import to_content
 from sozai.knowledge.crystals.structure.rulefile import KEYS, rules_of, rules_of_text
-from sozai.knowledge.crystals.structure.rules import StructureRules
+from sozai.knowledge.crystals.structure.rules import Polyhedron, StructureRules
+from sozai.knowledge.crystals.structure.shapes import SHAPES
 from sozai.knowledge.crystals.wish import parse_formula, reduced
 from sozai.knowledge.verdict import Verdict
 
@@ -31,11 +32,12 @@ if TYPE_CHECKING:
 SYSTEM = """\
 You are a crystallographer. You state what a crystal structure must obey, as a JSON object with some of these keys:
 formula (text), space_group (number or symbol), sites (list such as "Na 6b"; one entry for each independent site;
-Wyckoff letters of the standard setting), polyhedra (list such as {"Zr-O": 6, "range": [1.9, 2.35]}), connect (list such
+Wyckoff letters of the standard setting), polyhedra (list such as {"Zr-O": 6, "range": [1.9, 2.35], "shape":
+"octahedron"}; shapes are SHAPES), connect (list such
 as {"Zr-P": "corner", "count": 6}; ways are corner, edge, face, none), oxidation (charges by element), density ([low,
 high] in g/cm3), distances ({"O-O": [2.3, null]}), cell ({"a": [8.6, 9.0]}). Code builds the structure of it: state no
 coordinates. Multiplicities must give the formula. Only if you are asked for it, write a whole CIF instead. Answer with
-the JSON object (or the CIF) alone."""
+the JSON object (or the CIF) alone.""".replace("SHAPES", ", ".join(SHAPES))
 Builder = Callable[[StructureRules], "list[Built]"]
 
 
@@ -191,6 +193,8 @@ def _kept(person: StructureRules, model: StructureRules) -> list[Verdict]:
             continue
         if key == "formula" and reduced(parse_formula(stated[key])) == reduced(parse_formula(given[key])):
             continue
+        if key == "polyhedra" and all(any(_agree(item, other) for other in given[key]) for item in stated[key]):
+            continue
         whole = isinstance(stated[key], list) and key != "density" and all(item in given[key] for item in stated[key])
         if whole and (key != "sites" or len(stated[key]) == len(given[key]) or _more_elements(person, model)):
             continue
@@ -199,6 +203,12 @@ def _kept(person: StructureRules, model: StructureRules) -> list[Verdict]:
         told = f"{key} was stated as {stated[key]}; the answer has {given[key]}."
         verdicts.append(Verdict(f"keeps {key}", False, told, 1.0))
     return verdicts
+
+
+def _agree(stated: dict[str, Any], given: dict[str, Any]) -> bool:
+    """Whether a polyhedron is the stated one; what one of the two leaves out is no difference."""
+    pair = next(iter(stated))
+    return pair in given and all(given.get(key, value) == value for key, value in stated.items())
 
 
 def _more_elements(person: StructureRules, model: StructureRules) -> bool:
@@ -221,9 +231,27 @@ def merged(person: StructureRules, model: StructureRules) -> StructureRules:
         if isinstance(own, tuple) and part.name in ("sites", "polyhedra", "connections"):
             placed = {item.element for item in own} if part.name == "sites" else set()
             more = [item for item in other if item not in own and getattr(item, "element", None) not in placed]
+            if part.name == "polyhedra":
+                own, more = _completed(own, more)
             taken[part.name] = (*own, *more)
         elif isinstance(own, dict):
             taken[part.name] = {**other, **own}
         else:
             taken[part.name] = other if own is None else own
     return replace(person, **taken)
+
+
+def _completed(
+    person: tuple[Polyhedron, ...], model: Sequence[Polyhedron]
+) -> tuple[tuple[Polyhedron, ...], list[Polyhedron]]:
+    """The person's polyhedra with what the model says of the same ones, and the model's others."""
+    same: dict[tuple, Polyhedron] = {}
+    for rule in model:
+        same.setdefault((rule.centre, rule.ligands, rule.coordination), rule)
+    completed = []
+    for own in person:
+        other = same.pop((own.centre, own.ligands, own.coordination), own)
+        if own.low is None and own.high is None and own.length is None:
+            own = replace(own, low=other.low, high=other.high, length=other.length)
+        completed.append(replace(own, shape=own.shape or other.shape))
+    return tuple(completed), list(same.values())

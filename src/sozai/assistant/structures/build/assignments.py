@@ -6,14 +6,15 @@ import heapq
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property, lru_cache
+from functools import cached_property, lru_cache
 from itertools import islice, product
 
 import numpy as np
 
 from sozai.assistant.structures.build.balance import unbalanced
-from sozai.assistant.structures.build.targets import Targets
+from sozai.assistant.structures.build.targets import Bond, Targets
 from sozai.knowledge.crystals.structure.rules import Site, StructureRules
+from sozai.knowledge.crystals.structure.site_symmetry import site_rotations
 from sozai.materials.wyckoff import Gene, WyckoffPosition, space_group
 
 MOST_ATOMS = 240
@@ -256,40 +257,24 @@ def _sums(number: int, atoms: int, many: int, first: int = 0) -> Iterator[tuple[
                 yield (position.letter, *rest)
 
 
-@cache
-def _operation_orders(number: int, letter: str) -> frozenset[int]:
-    """Types of the rotations that fix a site, as the Tables write them: 1, 2, 3, 4, 6 and -1, -2 (m), -3, -4, -6."""
-    group = space_group(number)
-    general, position = group.positions[-1], group.by_letter[letter]
-    point = position.orbit([0.1378, 0.2713, 0.0519][: position.degrees_of_freedom])[0]
-    shift = general.rotations @ point + general.translations - point
-    fixing = np.abs(shift - np.round(shift)).max(axis=1) < 1e-6
-    kinds = set()
-    for rotation in general.rotations[fixing]:
-        sign = round(float(np.linalg.det(rotation)))
-        order = {3: 1, 2: 6, 1: 4, 0: 3, -1: 2}[round(sign * float(np.trace(rotation)))]
-        kinds.add(sign * order)
-    return frozenset(kinds)
-
-
-# Rotations that a tetrahedron and an octahedron have, by coordination number.
-_FITTING = {4: frozenset({1, 2, 3, -2, -4}), 6: frozenset({1, 2, 3, 4, -1, -2, -3, -4})}
-
-
 def _penalty(number: int, way: _Way, targets: Targets) -> float:
     """Free coordinates, sites, and polyhedra on sites that cannot hold them."""
     group = space_group(number)
     penalty = 0.0
     for element, letter, _ in way:
         penalty += group.by_letter[letter].degrees_of_freedom + 0.5
-        kinds = _operation_orders(number, letter)
+        kinds = site_rotations(number, letter)
+        alternatives: dict[frozenset[str], list[float]] = {}
         for bond in targets.bonds:
-            if bond.centre != element:
-                continue
-            weight = 20.0 if bond.stated else 2.0
-            shape = _FITTING.get(bond.count)
-            if shape is not None and not kinds <= shape:
-                penalty += weight
-            if bond.count % 2 and -1 in kinds:
-                penalty += weight
+            if bond.centre == element:
+                alternatives.setdefault(frozenset(bond.ligands), []).append(_unfit(bond, kinds))
+        penalty += sum(min(each) for each in alternatives.values())
     return penalty
+
+
+def _unfit(bond: Bond, kinds: frozenset[int]) -> float:
+    """What a polyhedron costs on a site with these rotations."""
+    weight = 20.0 if bond.stated else 2.0
+    if bond.shape is None:
+        return weight if bond.count % 2 and -1 in kinds else 0.0
+    return 0.0 if kinds <= bond.shape.rotations else weight

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sozai.assistant.structures.build.assignments import assignments
 from sozai.assistant.structures.build.finish import Built, built, relax_best
 from sozai.assistant.structures.build.search import preference, search
-from sozai.assistant.structures.build.targets import targets_of
+from sozai.assistant.structures.build.targets import presumed_shapes, targets_of
 from sozai.errors import UserError
 from sozai.knowledge.crystals.structure.possible import refuse_impossible
 from sozai.knowledge.crystals.structure.rules import StructureRules
@@ -87,7 +87,7 @@ def build(
             "allow more starts or more minutes, or widen the rules",
         )
     items = [built(candidate, rules) for candidate in found.candidates]
-    building = time.process_time() - begun
+    building, presumed = time.process_time() - begun, presumed_shapes(targets)
     for item in items:
         item.cpu_seconds["building"] = building
         item.provenance |= {
@@ -95,6 +95,7 @@ def build(
             "assignments": plan.told,
             "search_complete": plan.complete,
             "cut_short": found.interrupted,
+            **({"presumed_shapes": ", ".join(presumed)} if presumed else {}),
         }
     items.sort(key=lambda item: (item.failed, *preference(item.provenance["fit_cost"], item.provenance["units"])))
     if not relax or found.interrupted == "interrupted":

@@ -110,14 +110,17 @@ def built(candidate: Candidate, rules: StructureRules) -> Built:
 
 
 def ranked(items: Sequence[Built]) -> list[Built]:
-    """Those that break a hard rule last, then by energy, then by fit.
+    """Those that break a hard rule last, before them those that are only the fit; else by energy, then by fit.
 
     The number of rules a structure passes does not count: among those that break none, energy ranks.
     """
 
     def key(item: Built) -> tuple:
-        energy = item.energy_per_atom if np.isfinite(item.energy_per_atom) else np.inf
-        return item.failed, not item.relaxed and np.isfinite(energy), round(energy, 4), item.provenance["fit_cost"]
+        taken_back = item.provenance.get("relaxed_energy_ev_per_atom")
+        energy = item.energy_per_atom if taken_back is None else taken_back
+        energy = energy if np.isfinite(energy) else np.inf
+        unfinished = not item.relaxed and np.isfinite(energy)
+        return item.failed, taken_back is not None, unfinished, round(energy, 4), item.provenance["fit_cost"]
 
     return sorted(items, key=key)
 
@@ -137,7 +140,8 @@ def relax_best(
     """Relax the structures with the lowest energies, keeping their space groups.
 
     The first ``preview`` (in the order given, those that break a hard rule last) take a few steps; the ``best``
-    of them by energy go on to the force limit.
+    of them by energy go on to the force limit. Where the relaxed structure breaks a hard rule that the fit obeyed (a
+    potential without dispersion drives layers apart), the relaxation is taken back, and the provenance says so.
 
     Returns:
         all items ranked, those that were not relaxed after the others, and what cut it short (``""``,
@@ -153,6 +157,7 @@ def relax_best(
     total = len(first) + (best if len(first) > best else 0)
     done: list[Built] = []
     finished: list[Built] = []
+    fits = {id(item): (item.structure, item.crystal, item.verdicts) for item in first if not item.failed}
     try:
         for item in first:
             _relax_one(item, rules, loaded, fmax, steps, deadline)
@@ -171,7 +176,11 @@ def relax_best(
         cut = "interrupted"
     if not cut and deadline is not None and time.monotonic() > deadline:
         cut = "time limit"
-    judged = ranked(_distinct(done))
+    judged = _distinct(done)
+    for item in judged:
+        if item.relaxed and item.failed and id(item) in fits:
+            _take_back(item, *fits[id(item)])
+    judged = ranked(judged)
     others = [item for item in first if not np.isfinite(item.energy_per_atom)]
     return judged + others + rest, cut
 
@@ -199,6 +208,17 @@ def _relax_one(
     item.provenance["potential"] = potential.name
     item.provenance["relaxation"] = outcome.message or f"converged in {outcome.steps} steps"
     item.verdicts = check_structure(outcome.structure, rules)
+
+
+def _take_back(item: Built, structure: Structure, crystal: WyckoffCrystal, verdicts: list[Verdict]) -> None:
+    """Back to the fit, which obeys the rules that the relaxed structure breaks."""
+    broken = "; ".join(f"{verdict.rule}: {verdict.message}" for verdict in item.verdicts if verdict.fatal)
+    item.provenance["relaxation"] = (
+        f"taken back, because the relaxed structure broke a rule that the fit obeys: {broken}"
+    )
+    item.provenance["relaxed_energy_ev_per_atom"] = item.energy_per_atom
+    item.structure, item.crystal, item.verdicts = structure, crystal, verdicts
+    item.relaxed, item.energy_per_atom, item.max_force = False, float("nan"), float("nan")
 
 
 def _followed(crystal: WyckoffCrystal, structure: Structure) -> WyckoffCrystal:

@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 
 from sozai.assistant.structures.build.parameters import Parameters
-from sozai.assistant.structures.build.targets import Targets
+from sozai.assistant.structures.build.targets import Bond, Targets
 
 REACH = 4.6  # angstrom: pairs farther apart are not looked at, unless a rule asks for longer ones
 _CLOSE, _EDGE, _SHARE, _OUTER = 0.10, 0.25, 0.20, 0.15  # tolerances in angstrom
+_ROOM = 0.97  # of a polyhedron's shortest edge, that its ligands may come near each other
+_ROUGH = 0.92  # of a contact: edges that are this near to it are left to press, as in PO4 and SiO4
 _BOND = 0.03  # of a bond of strength one; weaker bonds may deviate more
 
 
@@ -151,7 +153,12 @@ class Problem:
                 if bond.stated:
                     others = near[index][free[near[index]]]
                     least[others] = np.maximum(least[others], bond.outer)
-                    self._edges(bond, centre, atom[picked], shift[picked], values, add)
+                    edges = self._edges(bond, centre, atom[picked], shift[picked], values, add)
+                    for one, other, length, room in edges:
+                        # The same edge by symmetry: between the same orbits at the same distance.
+                        same = ((orbit == one) & (owner == other)) | ((orbit == other) & (owner == one))
+                        same &= np.abs(distance - length) < 1e-4
+                        least[same] = np.minimum(least[same], room)
             for share in self.targets.shared:
                 if share.first != element:
                     continue
@@ -192,24 +199,43 @@ class Problem:
         return [min(group, key=lambda item: item[:2])[1:] for group in groups.values()]
 
     def _edges(
-        self, bond: Any, centre: int, atoms: np.ndarray, shifts: np.ndarray, values: np.ndarray, add: Any
-    ) -> None:
-        """Residuals of the ligand-ligand distances inside one polyhedron."""
+        self,
+        bond: Bond,
+        centre: int,
+        atoms: np.ndarray,
+        shifts: np.ndarray,
+        values: np.ndarray,
+        add: Any,
+    ) -> list[tuple[int, int, float, float]]:
+        """Residuals of the ligand-ligand distances inside one polyhedron.
+
+        Returns:
+            edges that may be shorter than contacts of the same elements (C-O is so short that O-O in CO3 is 2.2
+            angstrom): the two orbits, the distance, and what is allowed; each kind once.
+        """
         i, j = np.triu_indices(len(atoms), 1)
         if not len(i):
-            return
+            return []
         moved = shifts[j] - shifts[i]
-        weight = self.share_of_unit[centre] / (_EDGE / max(bond.strength, 0.15))
-        if len(i) == len(bond.edges):
+        weight = self.share_of_unit[centre] / (_EDGE / max(bond.strength, 0.5 if bond.shape_stated else 0.15))
+        shape = bond.shape
+        if shape is not None and len(atoms) == shape.coordination:
             points = self.points(values)
             tensor, _ = self.parameters.metric(values)
             gaps = points[atoms[j]] + moved - points[atoms[i]]
             order = np.argsort(np.einsum("nj,jk,nk->n", gaps, tensor, gaps), kind="stable")
             want = np.empty(len(i))
-            want[order] = bond.edges
+            want[order] = bond.length * np.array(shape.edges)
             add(atoms[i], atoms[j], moved, want, weight, 0, False)
-        else:
-            add(atoms[i], atoms[j], moved, bond.apart, weight, -1, False)
+            room = _ROOM * bond.length * shape.edges[0]
+            owners = np.sort(self.parameters.owner[np.stack([atoms[i], atoms[j]])], axis=0)
+            contact = self.least[self.kind[owners[0]], self.kind[owners[1]]]
+            short = np.flatnonzero(_ROUGH * contact > bond.length * shape.edges[0])
+            lengths = np.sqrt(np.einsum("nj,jk,nk->n", gaps[short], tensor, gaps[short]))
+            kinds = {(int(a), int(b), round(float(d), 5)) for a, b, d in zip(*owners[:, short], lengths, strict=True)}
+            return [(*kind, room) for kind in sorted(kinds)]
+        add(atoms[i], atoms[j], moved, bond.apart, weight, -1, False)
+        return []
 
     def neighbours(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Pairs (orbit, atom, translation) within reach of the first atom of each orbit, and their distances."""

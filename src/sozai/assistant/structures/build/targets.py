@@ -14,21 +14,17 @@ from sozai.errors import UserError
 from sozai.knowledge.crystals.bonding import SOFTNESS, bond_lengths
 from sozai.knowledge.crystals.chemistry import likely_states
 from sozai.knowledge.crystals.elements import element_table
-from sozai.knowledge.crystals.structure.rules import Connection, StructureRules
+from sozai.knowledge.crystals.structure.rules import Connection, Polyhedron, StructureRules
+from sozai.knowledge.crystals.structure.shapes import SHAPES, Shape, shapes_of, usual_shape
+from sozai.knowledge.crystals.structure.site_symmetry import site_rotations
 from sozai.knowledge.crystals.wish import SYMBOLS, parse_formula
+from sozai.materials.wyckoff import space_group
 
 _NUMERALS = ["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"]
 _AVOGADRO_VOLUME = 1.66053907  # g/cm3 of one atomic mass unit in a cubic angstrom
 
-# Ideal ratios of ligand-ligand distances to the bond: (ratio, number of pairs), shortest first.
-_EDGES: dict[int, tuple[tuple[float, int], ...]] = {
-    2: ((2.0, 1),),
-    3: ((3**0.5, 3),),
-    4: (((8 / 3) ** 0.5, 6),),
-    6: ((2**0.5, 12), (2.0, 3)),
-}
 # Where no one shape is usual, ligands are only kept this far apart (in bonds).
-_APART = {5: 1.35, 7: 1.20, 8: 1.12, 9: 1.05, 10: 1.00, 11: 0.98, 12: 0.96}
+_APART = {2: 1.20, 3: 1.25, 4: 1.15, 5: 1.35, 6: 1.25, 7: 1.20, 8: 1.12, 9: 1.05, 10: 1.00, 11: 0.98, 12: 0.96}
 # Radius ratio (cation to anion) up to which a coordination number is usual (Pauling's first rule).
 _RADIUS_RATIO = ((0.225, 3), (0.414, 4), (0.732, 6), (1.0, 8), (math.inf, 12))
 # Distance of two centres, in sums of their bonds, by what they share: least, greatest.
@@ -47,6 +43,9 @@ class Bond:
         outer: further ligands stay beyond this, angstrom.
         strength: Pauling's bond strength, charge over coordination number.
         stated: whether the rules state it (else it is guessed from the radii and weighs little).
+        shape: of the polyhedron, stated or presumed; ``None`` where no one shape is usual.
+        shape_stated: whether the rules state the shape.
+        around: ligands around the centre in all: more than ``count`` where several rules hold together.
     """
 
     centre: str
@@ -56,18 +55,25 @@ class Bond:
     outer: float
     strength: float
     stated: bool
-
-    @property
-    def edges(self) -> tuple[float, ...]:
-        """Wanted ligand-ligand distances in angstrom, shortest first; empty where no one shape is usual."""
-        return tuple(ratio * self.length for ratio, number in _EDGES.get(self.count, ()) for _ in range(number))
+    shape: Shape | None = None
+    shape_stated: bool = False
+    around: int = 0
 
     @property
     def apart(self) -> float:
         """Least ligand-ligand distance inside the polyhedron, angstrom."""
-        if self.count in _EDGES:
-            return 0.85 * _EDGES[self.count][0][0] * self.length
-        return _APART.get(self.count, 0.9) * self.length
+        if self.shape is not None:
+            return 0.85 * self.shape.edges[0] * self.length
+        return _APART.get(max(self.count, self.around), 0.9) * self.length
+
+
+def presumed_shapes(targets: Targets) -> list[str]:
+    """The shapes that were presumed because the rules state none, for a person."""
+    return [
+        f"{bond.centre}({','.join(bond.ligands)}){bond.count} {bond.shape.name}"
+        for bond in targets.bonds
+        if bond.stated and bond.shape is not None and not bond.shape_stated
+    ]
 
 
 @dataclass(frozen=True)
@@ -218,7 +224,12 @@ def _bonds(rules: StructureRules, counts: Mapping[str, int], charges: Mapping[st
         gap = 1.30 if shape.coordination <= 4 else 1.22 if shape.coordination <= 6 else 1.10
         outer = max(gap * length, 1.04 * high if math.isfinite(high) else 0.0)
         strength = abs(charge) / shape.coordination
-        bonds.append(Bond(shape.centre, shape.ligands, shape.coordination, length, outer, strength, True))
+        parts = {tuple(sorted(one.ligands)): one.coordination for one in rules.polyhedra if one.centre == shape.centre}
+        form = _shape(shape, charge, rules) if len(parts) == 1 or shape.shape else None
+        stated, whole = shape.shape is not None, sum(parts.values())
+        bonds.append(
+            Bond(shape.centre, shape.ligands, shape.coordination, length, outer, strength, True, form, stated, whole)
+        )
     described = {bond.centre for bond in bonds}
     for element in counts:
         charge = charges[element]
@@ -230,8 +241,23 @@ def _bonds(rules: StructureRules, counts: Mapping[str, int], charges: Mapping[st
         anion = float(np.mean([ionic_radius(symbol, charges[symbol], 6) or 1.6 for symbol in anions]))
         number = next(number for limit, number in _RADIUS_RATIO if radius / anion <= limit)
         length = float(np.mean([bond_length(element, symbol, charge, charges[symbol], number) for symbol in anions]))
-        bonds.append(Bond(element, anions, number, length, length, charge / number, False))
+        form = _shape(Polyhedron(element, anions, number), charge, rules)
+        bonds.append(Bond(element, anions, number, length, length, charge / number, False, form))
     return tuple(bonds)
+
+
+def _shape(rule: Polyhedron, charge: float, rules: StructureRules) -> Shape | None:
+    """The stated shape, else the usual one; where stated sites rule that out, the first that they allow."""
+    if rule.shape is not None:
+        return SHAPES[rule.shape]
+    usual = usual_shape(rule.centre, charge, rule.coordination, rule.ligands)
+    letters = {site.letter for site in rules.sites if site.element == rule.centre}
+    if usual is None or rules.space_group is None or not letters or None in letters:
+        return usual
+    known = space_group(rules.space_group).by_letter
+    held = [site_rotations(rules.space_group, letter) for letter in letters if letter in known]
+    possible = [shape for shape in shapes_of(rule.coordination) if all(one <= shape.rotations for one in held)]
+    return usual if usual in possible or not possible else possible[0]
 
 
 def _inside(expected: float, low: float, high: float) -> float:

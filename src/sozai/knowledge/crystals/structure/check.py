@@ -32,9 +32,9 @@ def check_structure(structure: Structure, rules: StructureRules, tolerance: floa
 
     Returns:
         verdicts named ``composition``, ``charge``, ``space_group``, ``sites``, ``coordinates``, ``cell``,
-        ``polyhedron Zr-O``, ``connection Zr-P corner``, ``distance O-O``, ``density``, ``bond_valence`` and
-        ``contacts``. ``passed`` is ``None`` where it could not be decided: a rule on how polyhedra share corners says
-        nothing where the polyhedra are missing.
+        ``polyhedron Zr-O 6``, ``shape Zr-O octahedron``, ``connection Zr-P corner``, ``distance O-O``, ``density``,
+        ``bond_valence`` and ``contacts``. ``passed`` is ``None`` where it could not be decided: a rule on how polyhedra
+        share corners says nothing where the polyhedra are missing.
 
     Raises:
         UserError: the structure is disordered.

@@ -7,16 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sozai.knowledge.crystals.contacts import Contacts
 from sozai.knowledge.crystals.structure.polyhedra import (
     Around,
     around,
+    bond_vectors,
     default_polyhedron,
     listed,
     shared,
     site_name,
 )
 from sozai.knowledge.crystals.structure.rules import Connection, Polyhedron, Sharing, StructureRules
+from sozai.knowledge.crystals.structure.shapes import CLEARER, CLOSE, deviation, shapes_of
 from sozai.knowledge.crystals.wish import SYMBOLS
 from sozai.knowledge.verdict import Verdict
 
@@ -66,6 +70,8 @@ def polyhedron_verdicts(structure: Structure, contacts: Contacts, rules: Structu
             found.verdicts.append(verdict)
             if verdict.passed is not True:
                 failed.add(centre)
+            if rule.shape is not None:
+                found.verdicts.append(_shape(structure, rule, [one for one in each if one.site in fits[place]]))
             for one in each:
                 if one.site in fits[place] or (one.site not in good and place == 0):
                     merged.setdefault(centre, {}).setdefault(one.site, []).append(one)
@@ -106,7 +112,10 @@ def _polyhedron(
         )
         message += f"at {min(lengths):.3f} to {max(lengths):.3f} angstrom"
         beyond = min(one.beyond for one in each if one.site in fit)
-        message += f"; the next ligand is at {beyond:.2f}." if beyond < contacts.cutoff else "."
+        message += f"; the next ligand is at {beyond:.2f}" if beyond < contacts.cutoff else ""
+        if nearest := _nearest_shapes(structure, [one for one in each if one.site in fit]):
+            message += f"; shape: {nearest}"
+        message += "."
         return Verdict(name, True, message, 0.0, unit)
     blurred = [one for one in wrong if len(one.vertices) == rule.coordination and not one.clear]
     told = {}
@@ -120,6 +129,61 @@ def _polyhedron(
     off = max(abs(len(one.vertices) - rule.coordination) for one in wrong)
     message = f"{len(wrong)} of {len(each)} {rule.centre} are not {what}: {listed(told)}."
     return Verdict(name, False, message, float(off), unit)
+
+
+def _deviations(structure: Structure, each: Sequence[Around]) -> dict[int, dict[str, float]]:
+    """By site: deviation from each shape of so many ligands; congruent polyhedra are measured once."""
+    known: dict[tuple[float, ...], dict[str, float]] = {}
+    found = {}
+    for one in each:
+        shapes = shapes_of(len(one.vertices))
+        if not shapes:
+            continue
+        ligands = bond_vectors(structure, one)
+        apart = np.linalg.norm(ligands[:, None] - ligands[None], axis=2)
+        key = (*np.round(np.sort(np.linalg.norm(ligands, axis=1)), 3), *np.round(np.sort(apart, axis=None), 3))
+        if key not in known:
+            known[key] = {shape.name: deviation(ligands, shape) for shape in shapes}
+        found[one.site] = known[key]
+    return found
+
+
+def _nearest_shapes(structure: Structure, each: Sequence[Around]) -> str:
+    """The shapes that the polyhedra come nearest to, with the largest deviation of each."""
+    worst: dict[str, float] = {}
+    for measured in _deviations(structure, each).values():
+        name = min(measured, key=lambda shape: measured[shape])
+        worst[name] = max(worst.get(name, 0.0), measured[name])
+    return ", ".join(f"{name} (deviation {off:.1f} of 100)" for name, off in worst.items())
+
+
+def _shape(structure: Structure, rule: Polyhedron, each: Sequence[Around]) -> Verdict:
+    """Whether polyhedra have the shape they shall have: near it, and no other one clearly nearer."""
+    name = f"shape {rule.centre}-{','.join(rule.ligands)} {rule.shape}"
+    unit = "continuous shape measure"
+    if not each:
+        told = f"Unknown: no {rule.centre} has the {rule.coordination} ligands it shall have."
+        return Verdict(name, None, told, unit=unit)
+    assert rule.shape is not None
+    measured = _deviations(structure, each)
+    wrong, unclear = {}, {}
+    for site, shapes in measured.items():
+        other = min(shapes, key=lambda one: shapes[one])
+        told = f"deviation {shapes[rule.shape]:.1f} of 100"
+        if shapes[rule.shape] > CLOSE or shapes[rule.shape] - shapes[other] > CLEARER:
+            told += f", nearer to {other} ({shapes[other]:.1f})" if other != rule.shape else ""
+            wrong[site_name(structure, site)] = told
+        elif other != rule.shape:
+            unclear[site_name(structure, site)] = f"{told}, {other} {shapes[other]:.1f}"
+    most = max(shapes[rule.shape] for shapes in measured.values())
+    if wrong:
+        told = f"{len(wrong)} of {len(each)} {rule.centre} are no {rule.shape}: {listed(wrong)}."
+        return Verdict(name, False, told, most, unit)
+    if unclear:
+        told = f"Between two shapes at {len(unclear)} of {len(each)} {rule.centre}: {listed(unclear)}."
+        return Verdict(name, None, told, most, unit)
+    told = f"{len(each)} {rule.centre} have it; deviation at most {most:.1f} of 100 (allowed: {CLOSE:g})."
+    return Verdict(name, True, told, most, unit)
 
 
 def connection_verdicts(

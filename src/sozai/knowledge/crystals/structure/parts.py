@@ -11,6 +11,7 @@ from typing import Any, get_args
 from sozai.errors import UserError
 from sozai.knowledge.crystals.rulefile import nearest
 from sozai.knowledge.crystals.structure.rules import Connection, Polyhedron, Sharing, Site
+from sozai.knowledge.crystals.structure.shapes import SHAPES, Shape, shape_named, shapes_of
 from sozai.knowledge.crystals.structure.space_groups import NamedGroup, named_or_refused, symbol_of
 from sozai.knowledge.crystals.wish import SYMBOLS, parse_formula
 
@@ -163,7 +164,7 @@ class Parts:
                 item = {f"{short[1]}-{short[2]}": int(short[3])}
         if not isinstance(item, Mapping):
             self.refuse(path, f"'{item}' is no polyhedron", example)
-        known = ("centre", "ligands", "coordination", "range", "length", "d0")
+        known = ("centre", "ligands", "coordination", "range", "length", "d0", "shape")
         pairs = [key for key in item if isinstance(key, str) and _PAIR.match(key)]
         for key in item:
             if key not in known and key not in pairs:
@@ -182,8 +183,15 @@ class Parts:
         ligands = [self.element(path, ligand) for ligand in ligands]
         if not ligands:
             self.refuse(path, "it names no ligands", example)
+        shape = self._shape(path, item)
+        if coordination is None and shape is not None:
+            coordination = shape.coordination
         if isinstance(coordination, bool) or not isinstance(coordination, int) or not 1 <= coordination <= 24:
             self.refuse(path, f"'{coordination}' is no coordination number", "give a whole number from 1 to 24")
+        if shape is not None and shape.coordination != coordination:
+            told = f"{centre} has {coordination} ligands, '{shape.name}' is of {shape.coordination}"
+            fits = " or ".join(one.name for one in shapes_of(coordination))
+            self.refuse((*path, "shape"), told, f"write {fits}" if fits else "leave the shape out")
         low, high = None, None
         if item.get("range") is not None:
             low, high = self.range((*path, "range"), item["range"], "angstrom")
@@ -192,7 +200,17 @@ class Parts:
             self.refuse(path, f"'{length}' is no bond length", "give angstroms, such as 2.07")
         if length is not None and low is not None and high is not None and not low <= length <= high:
             self.refuse(path, f"the length {length} is outside its range {low} to {high}", "mend one of them")
-        return Polyhedron(centre, tuple(ligands), coordination, low, high, None if length is None else float(length))
+        length = None if length is None else float(length)
+        return Polyhedron(centre, tuple(ligands), coordination, low, high, length, shape.name if shape else None)
+
+    def _shape(self, path: Place, item: Mapping[str, Any]) -> Shape | None:
+        given = item.get("shape")
+        if given is None:
+            return None
+        shape = shape_named(str(given))
+        if shape is None:
+            self.refuse((*path, "shape"), f"'{given}' is no shape", nearest(str(given), list(SHAPES)))
+        return shape
 
     def connections(self) -> tuple[Connection, ...]:
         """How polyhedra share."""

@@ -93,6 +93,27 @@ def _around(contacts: Contacts, site: int, rows: np.ndarray, beyond: float, clea
     return Around(site, vertices, tuple(contacts.distances[rows].tolist()), beyond, clear)
 
 
+def bond_vectors(structure: Structure, one: Around) -> np.ndarray:
+    """Vectors from the centre to its ligands, ``(n, 3)``, angstrom.
+
+    The translations of the vertices are those of ``contacts``: of atoms wrapped into the cell, and for a very skewed
+    cell of the same lattice in shorter vectors. Which of the two it was is told by the distances.
+    """
+    sites = [one.site, *(j for j, *_ in one.vertices)]
+    fractional = np.asarray(structure.frac_coords, dtype=float)
+    shorter = np.array(structure.lattice.get_lll_reduced_lattice().matrix)
+    inverse = structure.lattice.matrix @ np.linalg.inv(shorter)
+    images = np.array([(0, 0, 0), *(image for _, *image in one.vertices)])
+    best, off = np.zeros((len(one.vertices), 3)), np.inf
+    for matrix, places in ((structure.lattice.matrix, fractional), (shorter, fractional @ inverse)):
+        points = (places[sites] % 1.0 + images) @ matrix
+        vectors = points[1:] - points[0]
+        worst = float(np.abs(np.linalg.norm(vectors, axis=1) - one.distances).max(initial=0.0))
+        if worst < off:
+            best, off = vectors, worst
+    return best
+
+
 def reach(rules: StructureRules) -> float:
     """How far one must look to judge the rules, angstrom."""
     ranges = [polyhedron.high or 0.0 for polyhedron in rules.polyhedra]

@@ -7,6 +7,10 @@ from itertools import combinations
 from math import floor
 
 from sozai.knowledge.crystals.structure.rules import Connection, Polyhedron, StructureRules
+from sozai.knowledge.crystals.structure.shapes import SHAPES, shapes_of
+from sozai.knowledge.crystals.structure.site_symmetry import site_rotations
+from sozai.knowledge.crystals.structure.space_groups import symbol_of
+from sozai.materials.wyckoff import space_group
 
 
 def coordination_faults(rules: StructureRules) -> list[str]:
@@ -35,6 +39,30 @@ def coordination_faults(rules: StructureRules) -> list[str]:
             told = " and ".join(f"{number}" for number in numbers)
             places = "one site" if len(sites) == 1 else f"{len(sites)} sites"
             reasons.append(f"{centre} is to have {told} {'/'.join(ligands)} around it, but is on {places} only.")
+    return reasons + _shape_faults(rules, groups)
+
+
+def _shape_faults(rules: StructureRules, groups: Mapping[tuple[str, tuple[str, ...]], list[Polyhedron]]) -> list[str]:
+    """Shapes that the symmetry of the centre's site rules out.
+
+    Of up to six ligands only: of more, shapes of different symmetry differ by little.
+    """
+    reasons = []
+    for (centre, _), alternatives in groups.items():
+        letters = {site.letter for site in rules.sites if site.element == centre}
+        if len(alternatives) > 1 or rules.space_group is None or len(letters) != 1 or None in letters:
+            continue
+        rule, letter = alternatives[0], str(letters.pop())
+        position = space_group(rules.space_group).by_letter.get(letter)
+        if rule.shape is None or rule.coordination > 6 or position is None:
+            continue
+        if not (held := site_rotations(rules.space_group, letter)) <= SHAPES[rule.shape].rotations:
+            fits = [shape.name for shape in shapes_of(rule.coordination) if held <= shape.rotations]
+            mend = f", only {' or '.join(fits)}" if fits else ""
+            reasons.append(
+                f"{centre} on {position.multiplicity}{letter} of {symbol_of(rules.space_group)} cannot be in a "
+                f"{rule.shape}: the symmetry of the site forbids it{mend}."
+            )
     return reasons
 
 

@@ -36,6 +36,7 @@ def to_content(rules: StructureRules) -> dict[str, Any]:
                 f"{rule.centre}-{','.join(rule.ligands)}": rule.coordination,
                 **({"range": _range((rule.low or 0.0, rule.high))} if rule.high is not None else {}),
                 **({"length": rule.length} if rule.length is not None else {}),
+                **({"shape": rule.shape} if rule.shape is not None else {}),
             }
             for rule in rules.polyhedra
         ],

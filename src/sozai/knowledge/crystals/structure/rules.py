@@ -39,6 +39,7 @@ class Polyhedron:
         coordination: how many in all.
         low, high: range of the bonds, angstrom; ``None``: not stated.
         length: wanted mean bond, angstrom; ``None``: not stated (then from ionic radii or bond valence).
+        shape: a name of ``shapes.SHAPES``; ``None``: not stated.
     """
 
     centre: str
@@ -47,6 +48,7 @@ class Polyhedron:
     low: float | None = None
     high: float | None = None
     length: float | None = None
+    shape: str | None = None
 
 
 @dataclass(frozen=True)

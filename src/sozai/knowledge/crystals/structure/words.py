@@ -9,13 +9,14 @@ meaning are quoted back.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from math import inf
 
 from sozai.errors import UserError
 from sozai.knowledge.crystals.element_names import symbols_for_names
 from sozai.knowledge.crystals.structure.parts import ABOUT
 from sozai.knowledge.crystals.structure.reading import EXAMPLE, SIGNS, TAKEN, Reading
-from sozai.knowledge.crystals.structure.rules import Polyhedron, Site, StructureRules
+from sozai.knowledge.crystals.structure.rules import Site, StructureRules
 from sozai.knowledge.crystals.structure.words_crystal import (
     take_formula,
     take_group,
@@ -177,7 +178,7 @@ def _rules(reading: Reading) -> StructureRules:
         low, high = rule.low, rule.high
         if limits and len(limits) == len(keys) and all(top < inf for _, top in limits):
             low, high = min(one for one, _ in limits), max(top for _, top in limits)
-        polyhedra.append(Polyhedron(rule.centre, rule.ligands, rule.coordination, low, high, length))
+        polyhedra.append(replace(rule, low=low, high=high, length=length))
     used = {"-".join(sorted((rule.centre, ligand))) for rule in polyhedra for ligand in rule.ligands}
     for pair, value in reading.lengths.items():  # a length of no polyhedron is a distance
         if pair not in used:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from sozai.knowledge.crystals.structure.reading import COUNT, ELEMENT, Reading, how_many
 from sozai.knowledge.crystals.structure.rules import Connection, Polyhedron, Sharing
+from sozai.knowledge.crystals.structure.shapes import SHAPES, Shape, shape_named
 
-SHAPES = {
-    "octahedr": 6, "tetrahedr": 4, "cuboctahedr": 12, "cube": 8, "square antiprism": 8, "trigonal prism": 6,
-    "trigonal bipyramid": 5, "square pyramid": 5, "triang": 3, "square planar": 4, "dodecahedr": 8, "square": 4,
-    "linear": 2,
-}  # fmt: skip
-"""Coordination number by (the beginning of) a shape's name."""
-_SHAPE = (
-    r"(?:(?P<{0}shape>cuboctahedra|octahedra|octahedron|cuboctahedron|tetrahedra|tetrahedron|dodecahedra|cubes?|"
-    r"square antiprisms?|trigonal prisms?|trigonal bipyramids?|square pyramids?|triangles?|squares)|"
-    r"polyhedra|polyhedron|units?|groups?)"
+_NAMES = "|".join(
+    re.escape(word).replace(r"\ ", r"[\s-]+")
+    for word in sorted({w for shape in SHAPES.values() for w in (shape.name, *shape.words)}, key=len, reverse=True)
 )
+"""Every name of a shape, noun or adjective, the longest first."""
+_THINGS = r"(?:polyhedra|polyhedron|units?|groups?|coordination)"
+_SHAPE = rf"(?:(?P<{{0}}shape>(?i:{_NAMES}))(?![\w-])(?:\s+{_THINGS})?|{_THINGS})"
 _POLY = (
     r"(?:(?i:each|every|all|one|of|the|other|neighbouring|neighboring|isolated)\s+)*"
     rf"(?:(?P<{{0}}count>{COUNT})\s+(?:(?:different|other)\s+)?)?"
+    rf"(?:(?P<{{0}}adjective>(?i:{_NAMES}))\s+)?"
     rf"(?P<{{0}}centre>{ELEMENT})(?:(?P<{{0}}ligand>{ELEMENT})(?P<{{0}}n>\d{{1,2}})(?!\w))?(?:\s+{_SHAPE})?(?![\w-])"
 )
 _HOW = r"(?:corners?|vertices|vertex|edges?|faces?|apices|oxygens?|ligands|anything|nothing|anions?)"
@@ -42,27 +41,43 @@ def _poly(name: str) -> str:
 def _polyhedron(reading: Reading, match: re.Match[str], name: str) -> str:
     """Note the polyhedron that a match speaks of; gives its centre."""
     centre, ligand, number = match[f"{name}centre"], match[f"{name}ligand"], match[f"{name}n"]
-    shape = (match[f"{name}shape"] or "").lower()
-    expected = next((n for word, n in sorted(SHAPES.items(), key=lambda i: -len(i[0])) if shape.startswith(word)), None)
+    named = [words for part in ("adjective", "shape") if (words := match[f"{name}{part}"])]
+    shapes = {_named(words) for words in named}
+    if len(shapes) > 1:
+        reading.refuse(match[0], "names two shapes", "mend one of the two")
+    shape = shapes.pop() if shapes else None
     if ligand is not None:
-        if expected is not None and int(number) != expected:
-            told = f"is contradictory: {centre}{ligand}{number} has {number} ligands, {shape} have {expected}"
-            reading.refuse(match[0], told, "mend one of the two")
-        _add(reading, Polyhedron(centre, (ligand,), int(number)))
-    elif expected is not None:
-        known = [rule for rule in reading.polyhedra if rule.centre == centre and rule.coordination == expected]
-        if not known:
-            later = re.search(rf"{centre}({ELEMENT}){expected}(?!\w)", reading.rest)
-            if later is None:
-                told = f"does not say what is around {centre}"
-                reading.refuse(match[0], told, f"write it as {centre}O{expected} {shape}")
+        if shape is not None and int(number) != shape.coordination:
+            told = f"{centre}{ligand}{number} has {number} ligands, {named[0].lower()} have {shape.coordination}"
+            reading.refuse(match[0], f"is contradictory: {told}", "mend one of the two")
+        _add(reading, Polyhedron(centre, (ligand,), int(number), shape=shape.name if shape else None), match[0])
+    elif shape is not None:
+        size = shape.coordination
+        known = [rule for rule in reading.polyhedra if rule.centre == centre and rule.coordination == size]
+        later = re.search(rf"{centre}({ELEMENT}){size}(?!\w)", reading.rest)
+        if not known and later is None:
+            told = f"does not say what is around {centre}"
+            reading.refuse(match[0], told, f"write it as {centre}O{size} {named[0].lower()}")
+        for ligands in [rule.ligands for rule in known] or [(later[1] if later else "",)]:
+            _add(reading, Polyhedron(centre, ligands, size, shape=shape.name), match[0])
     return centre
 
 
-def _add(reading: Reading, rule: Polyhedron) -> None:
-    if not any((known.centre, known.ligands, known.coordination) == (rule.centre, rule.ligands, rule.coordination)
-               for known in reading.polyhedra):  # fmt: skip
-        reading.polyhedra.append(rule)
+def _named(words: str) -> Shape:
+    shape = shape_named(words.replace("-", " ")) or shape_named(words)
+    assert shape is not None  # _NAMES are its words
+    return shape
+
+
+def _add(reading: Reading, rule: Polyhedron, quote: str) -> None:
+    for place, known in enumerate(reading.polyhedra):
+        if (known.centre, known.ligands, known.coordination) == (rule.centre, rule.ligands, rule.coordination):
+            if known.shape and rule.shape and known.shape != rule.shape:
+                reading.refuse(quote, f"is contradictory: it was a {known.shape} before", "mend one of the two")
+            if rule.shape:
+                reading.polyhedra[place] = replace(known, shape=rule.shape)
+            return
+    reading.polyhedra.append(rule)
 
 
 def _sharings(words: str) -> list[Sharing]:
@@ -163,9 +178,6 @@ def _take_sharing(reading: Reading) -> None:
 
 
 def _take_coordination(reading: Reading) -> None:
-    names = {"octahedral": 6, "tetrahedral": 4, "cubic": 8, "square-planar": 4, "square planar": 4, "trigonal": 3,
-             "linear": 2, "cuboctahedral": 12, "octahedrally": 6, "tetrahedrally": 4, "linearly": 2}  # fmt: skip
-    shape = "|".join(names)
     number = rf"(?P<number>{COUNT})(?:\s*-?\s*(?:fold))?"
     ligands = rf"(?P<ligands>{ELEMENT}(?:\s*(?:,|and|or|/)\s*{ELEMENT})*)(?![\w-])"
     ligands += r"(?:\s+(?:atoms?|ions?|anions?|ligands?|neighbou?rs?))?"
@@ -174,15 +186,25 @@ def _take_coordination(reading: Reading) -> None:
 
     def found(match: re.Match[str]) -> Any:
         groups = match.groupdict()
-        size = how_many(groups["number"]) if groups.get("number") else names[groups["shape"].lower()]
-        _add(reading, Polyhedron(match["centre"], tuple(re.findall(ELEMENT, match["ligands"])), size))
+        shape = _named(groups["shape"]) if groups.get("shape") else None
+        size = how_many(groups["number"]) if groups.get("number") else shape.coordination if shape else 0
+        if shape is not None and size != shape.coordination:
+            told = f"is contradictory: {size} ligands, but {shape.name} is of {shape.coordination}"
+            reading.refuse(match[0], told, "mend one of the two")
+        ligands = tuple(re.findall(ELEMENT, match["ligands"]))
+        _add(reading, Polyhedron(match["centre"], ligands, size, shape=shape.name if shape else None), match[0])
         return True
 
     by = r"\s*(?:by|with|to|of|from)\s+(?:the\s+)?"
     reading.take(rf"{centre}{verb}{number}[\s-]*(?:coordinated|coordination|coordinate|bonded){by}{ligands}", found)
     reading.take(
-        rf"{centre}{verb}(?P<shape>{shape})[\s-]+(?:coordinated|coordination|surrounded|sites?){by}{ligands}", found
+        rf"{centre}{verb}(?P<shape>(?i:{_NAMES}))[\s-]+(?:coordinated|coordination|surrounded|sites?|environment){by}{ligands}",
+        found,
     )
+    within = r"(?:in|at the (?:cent(?:re|er)s?|middles?) of)\s+(?:a |an )?"
+    kind = rf"(?P<shape>(?i:{_NAMES}))(?:\s+{_THINGS})?"
+    reading.take(rf"{centre}{verb}{within}{kind}{by}{ligands}", found)  # Mo in trigonal prisms of S
+    reading.take(rf"{centre}{verb}(?:bonded|coordinated|surrounded){by}{number}\s+{ligands}\s+{within}{kind}", found)
     reading.take(rf"{centre}{verb}coordination (?:number )?(?:of )?{number}(?:{by}){ligands}", found)
     reading.take(rf"{centre}{verb}(?:coordinated|surrounded|bonded){by}{number}\s+{ligands}", found)
     reading.take(
