@@ -10,7 +10,7 @@ from sozai.assistant.answers.best import ranking
 from sozai.assistant.answers.evidence import Answer, Statement, Strategy
 from sozai.assistant.answers.facts import cited, fact_statements, lacks
 from sozai.assistant.answers.finding import Shelf, fit
-from sozai.assistant.answers.needs import Plain, plain_question
+from sozai.assistant.answers.needs import Plain, asks_how_much, plain_question
 from sozai.assistant.answers.next_steps import actions
 from sozai.assistant.answers.passages import (
     Held,
@@ -57,6 +57,8 @@ def answer(question: str, library: Library | Shelf, model: LanguageModel | None 
         )
     plain = plain_question(question, shelf)
     asked = replace(read_question(plain.text), text=" ".join(question.split()))
+    if asked.kind == "open" and asks_how_much(plain.text):
+        asked = replace(asked, kind="value")
     made = _plainly(asked, plain, shelf) if _judges(plain) or asked.kind in ("why", "open") else None
     made = made or _exactly(asked, shelf) or _plainly(asked, plain, shelf) or _refusal(asked, plain, shelf)
     return word(made, model, shelf.aliases) if model is not None and made.found else made

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sozai.assistant.answers.finding import Shelf
-from sozai.assistant.answers.lexicon import ELEMENT_NAMES, element_of, pattern, synonyms
+from sozai.assistant.answers.lexicon import ELEMENT_NAMES, OTHER_SPELLINGS, element_of, pattern, synonyms
 from sozai.assistant.answers.names import names_in
 from sozai.assistant.answers.thesaurus import (
     Concept,
@@ -80,7 +80,7 @@ class Need:
             return HINT
         if self.says.search(view.beside):
             return BESIDE if self.kind != "number" else 0.0
-        if self.says.search(f"{view.document.title} {view.piece.section}"):
+        if self.says.search(f"{view.reading.opening} {view.piece.section}"):
             return HERE if self.kind == "subject" else TITLE
         return DOCUMENT if self.kind != "number" and self.in_document(view.reading) else 0.0
 
@@ -129,7 +129,7 @@ def plain_question(text: str, shelf: Shelf) -> Plain:
     taken = [(one.start, one.end) for one in amounts]
     named = [one for one in names_in(mended) if not _over(one.start, one.end, taken)]
     taken += [(one.start, one.end) for one in named]
-    needs = [Need(name, "material") for name in dict.fromkeys(one.text for one in named)]
+    needs = [Need(name, "material") for name in dict.fromkeys(_of_library(one.text, shelf) for one in named)]
     needs += [_number(mended[one.start : one.end].strip(), one) for one in amounts]
     quantity = asked_quantity(mended)
     if quantity is not None:
@@ -154,6 +154,14 @@ def plain_question(text: str, shelf: Shelf) -> Plain:
     others, unknown = _other_words(mended, taken + places, shelf)
     needs += others
     return Plain(mended, tuple(needs), tuple(unknown), changed, quantity[:2] if quantity else None, _aim(mended, needs))
+
+
+def _of_library(name: str, shelf: Shelf) -> str:
+    """A name, or the library's one of this family where it has only that: NMC811 for NMC."""
+    if name.lower() in shelf.names or any(reading.names_any(name) for reading in shelf.readings):
+        return name
+    longer = [other for other in shelf.names.values() if other.startswith(name) and other[len(name) :].isdigit()]
+    return longer[0] if longer else name
 
 
 def _over(start: int, end: int, taken: Sequence[tuple[int, int]]) -> bool:
@@ -195,11 +203,11 @@ def _other_words(text: str, taken: Sequence[tuple[int, int]], shelf: Shelf) -> t
 
 
 def _element(symbol: str) -> re.Pattern[str]:
-    name = ELEMENT_NAMES[symbol]
-    british = {"aluminium": "alumini?um", "sulfur": "sul(?:f|ph)ur", "caesium": "ca?esium"}.get(name, name)
+    names = [ELEMENT_NAMES[symbol], *(word for word, known in OTHER_SPELLINGS.items() if known == symbol)]
+    named = f"(?:{'|'.join(names)})"
     if len(symbol) == 1:  # a letter by itself may be a unit: C in °C
-        return re.compile(rf"\b{british}\b|(?<![A-Za-z]){symbol}\d?[+-](?!\w)", re.I)
-    return re.compile(rf"(?<![A-Za-z])(?:(?i:{british})|{symbol}(?:\d?[+-])?)(?![A-Za-z\d])|\d{symbol}[A-Z\d]")
+        return re.compile(rf"\b{named}\b|(?<![A-Za-z]){symbol}\d?[+-](?!\w)", re.I)
+    return re.compile(rf"(?<![A-Za-z])(?:(?i:{named})|{symbol}(?:\d?[+-])?)(?![A-Za-z\d])|\d{symbol}[A-Z\d]")
 
 
 def _stems(stems: frozenset[str]) -> re.Pattern[str]:
@@ -238,6 +246,12 @@ def _by_first(shelf: Shelf, word: str) -> list[str]:
     return sorted(other for other in known if other[0] == word[0] and abs(len(other) - len(word)) <= 2)
 
 
+def asks_how_much(text: str) -> bool:
+    """Whether a question asks for an extent: how hard, how long, how conductive."""
+    return re.search(r"\bhow (?!do\b|does\b|did\b|can\b|could\b|should\b|would\b|might\b|to\b|is\b|are\b|come\b|"
+                     r"protect|prevent|avoid|make|i\b|we\b)[a-z]+\b", text, re.I) is not None  # fmt: skip
+
+
 def _aim(text: str, needs: Sequence[Need]) -> tuple[Concept, int] | None:
     """The property to change and the direction, of a question how to; the first one with a direction."""
     asks_how = re.search(
@@ -245,7 +259,7 @@ def _aim(text: str, needs: Sequence[Need]) -> tuple[Concept, int] | None:
         r"\bwhich \w+\?",
         text, re.I,
     )  # fmt: skip
-    if not asks_how or re.search(r"\bhow (?:much|many|long|large|high|hot|thick|often|fast|big|heavy)\b", text, re.I):
+    if not asks_how or asks_how_much(text):
         return None
     if re.search(r"\b(?:keep\w*|stop\w*|prevent\w*|avoid\w*|without)\b.*\blos(?:e|es|ing|t|s)\b", text, re.I):
         return None  # not to lose it is another thing than to raise it

@@ -131,12 +131,20 @@ def _held(view: View, plain: Plain, kind: str) -> Held:
         else:
             total += need.weight
             held += need.weight * share
-            if share <= _least(need, kind):
+            if share <= _least(need, kind) or (kind == "value" and not _has_value(need, view)):
                 missing.append(need)
         if share >= HINT:
             here.append(need)
     share = held / total if total else 0.0
     return Held(view, share, share + _bonus(view, plain, kind, here), tuple(here), tuple(missing))
+
+
+def _has_value(need: Need, view: View) -> bool:
+    """Whether a passage gives a value of the property; true where no unit of it is known."""
+    if need.concept is None or not need.concept.schema:
+        return True
+    unit = built_in()[need.concept.schema].unit
+    return view.piece.table is not None or any(same_unit(one.unit, unit) for one in view.quantities if one.unit)
 
 
 def _least(need: Need, kind: str) -> float:

@@ -55,9 +55,14 @@ class Reading:
         return [View(self, piece) for piece in self.pieces]
 
     @cached_property
+    def opening(self) -> str:
+        """Title, and the first words of the text, where a heading above all others stands."""
+        return f"{self.document.title} {self.document.text[:200]}"
+
+    @cached_property
     def body(self) -> str:
         """Title, sentences and rows, without the lists of references."""
-        return "\n".join([self.document.title, *(view.whole for view in self.views)])
+        return "\n".join([self.opening, *(view.whole for view in self.views)])
 
     def holds(self, words: Says | re.Pattern[str]) -> bool:
         """Whether words stand anywhere in it."""
