@@ -66,7 +66,7 @@ def test_what_is_missing_is_said_once():
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("Fick's law in a sphere of radius 1 um, c = 1 at the surface, D = 1e-14 m2/s, for 10 s", "this body is round"),
+        ("Fick's law in an annulus, c = 1 at the surface, D = 1e-14 m2/s, for 10 s", "hollow or flat"),
         ("heat equation on a 1 m rod, ends at 0, random purple start, D = 1, t = 0..1", "not understood"),
         ("heat equation on a 1 m rod, ends at 0, a magnetic field of 3, D = 1, t = 0..1", "it is not known which"),
         ("heat equation on a 1 m rod, ends at 0, initially 20 parrots, D = 1, t = 0..1", "no unit"),

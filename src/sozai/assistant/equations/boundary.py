@@ -140,6 +140,8 @@ class Reader:
 
     def _faces(self, name: str, domain: Mapping[str, tuple[float, float]]) -> list[str]:
         axes = self._axes()
+        if name == "boundary" and self.draft.round:
+            return ["x+"]  # its other end is the centre
         if name == "boundary":
             return [f"{axis}{side}" for axis in axes for side in "-+"]
         if name == "t":

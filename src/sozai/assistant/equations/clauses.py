@@ -13,6 +13,7 @@ from sozai.assistant.equations.known import find_known
 from sozai.assistant.equations.latex import is_latex, plain_mathematics
 from sozai.assistant.equations.ranges import read_range
 from sozai.assistant.equations.reactions import take_reactions
+from sozai.assistant.equations.round_body import take_round_body
 from sozai.assistant.equations.sayings import faces_of, read_saying, take_supports
 from sozai.assistant.equations.scope import FUNCTIONS, OPERATORS
 from sozai.assistant.equations.tokens import COORDINATES, GREEK, normalise, same_name
@@ -36,6 +37,8 @@ def read_clauses(text: str) -> Draft:
     plain = plain_mathematics(text) if is_latex(text) else normalise(text)
     plain = re.sub(r"(\w)'s\b|\b([A-Z][a-z]+s)'(?=\s)", lambda m: f"{m[1]}s" if m[1] else m[2], plain)
     plain = take_reactions(plain, draft)
+    named = find_known(plain)
+    plain = take_round_body(plain, draft, named[0] if named else None)
     plain = take_dimension(retitled(plain, draft.notes), draft)
     if find_known(plain.partition(":")[0]) is None:
         plain = take_title(plain, draft)

@@ -44,6 +44,7 @@ class Draft:
     spoken: list[tuple[str, str]] = field(default_factory=list)
     source: str = ""
     dimension: int = 0
+    round: int = 0
     notes: list[str] = field(default_factory=list)
     dimensions: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 

@@ -7,6 +7,7 @@ import re
 
 from sozai.assistant.equations.draft import Draft
 from sozai.assistant.equations.known import Known
+from sozai.assistant.equations.round_body import in_radius
 from sozai.assistant.equations.units import quantity
 
 
@@ -39,6 +40,8 @@ def template(draft: Draft, known: Known) -> tuple[tuple[str, ...], tuple[str, ..
         if re.search(rf"\bb{axis}\b", " ".join(texts)) and f"b{axis}" not in draft.values:
             texts = [re.sub(rf"\bb{axis}\b", "0", text) for text in texts]
             draft.notes.append(f"No body force was given: b{axis} = 0.")
+    if draft.round:
+        texts = [in_radius(text, draft.round) for text in texts]
     return tuple(texts), tuple(names), renamed
 
 

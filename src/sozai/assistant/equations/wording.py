@@ -7,7 +7,6 @@ import re
 from sozai.assistant.equations.draft import Draft
 from sozai.assistant.equations.geometry import take_geometry
 from sozai.assistant.equations.vocabulary import ALL, KEPT, ONE, VALUE
-from sozai.errors import UserError
 
 _METALS = (
     r"(?:steel|iron|copper|alumini?um|nickel|titanium|silver|gold|brass|silicon|glass|ceramic|polymer|rubber|concrete|wood(?:en)?|"
@@ -19,24 +18,10 @@ _QUANTITIES = (
     r"(?:(?:electric\s+)?potential|temperature|displacement|concentration|deflection|composition|function|unknown)"
 )
 _SIDES = r"(?:left|right|bottom|lower|top|upper|front|back)"
-_NO_BOX = re.compile(
-    r"\b(?:sphere|spherical|ball|cylinder|cylindrical|disc|disk|annulus|particle\s+of\s+radius)\b", re.IGNORECASE
-)
 
 
 def retitled(text: str, notes: list[str]) -> str:
-    """The text without a title before a colon; a title that is left out is told.
-
-    Raises:
-        UserError: the body is no box.
-    """
-    round_one = _NO_BOX.search(text)
-    if round_one:
-        raise UserError(
-            "only boxes are solved (a line, a rectangle, a block), and this body is round",
-            f"'{round_one[0]}'",
-            "of a sphere: solve v_t = D*v_xx for v = x*c, with x the radius and v = 0 at x = 0",
-        )
+    """The text without a title before a colon; a title that is left out is told."""
     text = re.sub(rf"\b{_SPECIES}\s+(?=diffusion\b)", "", text, flags=re.IGNORECASE)
     text = re.sub(
         r"\b(?:steady(?:[\s-]state)?|stationary)\s+(?:state\s+)?(?:heat\s+(?:conduction|equation|flow)|diffusion(?:\s+equation)?)",

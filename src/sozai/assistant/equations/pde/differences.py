@@ -231,14 +231,35 @@ class System:
             (j, order, counts, symbol) for (j, order, counts), symbol in self.terms.symbols.items()
         ]
         self.arguments = [*self.terms.space, self.terms.time, *(entry[3] for entry in self.symbols)]
-        self.call = compiled(self.terms.residuals, self.arguments)
+        residuals = [self._without_pole(residual) for residual in self.terms.residuals]
+        self.call = compiled(residuals, self.arguments)
         self.slopes = [
             (row, place, slope_of(residual, entry[3]))
-            for row, residual in enumerate(self.terms.residuals)
+            for row, residual in enumerate(residuals)
             for place, entry in enumerate(self.symbols)
             if residual.has(entry[3])
         ]
         self.call_slopes = compiled([strength for _, _, strength in self.slopes], self.arguments)
+
+    def _without_pole(self, residual: sympy.Expr) -> sympy.Expr:
+        """At a face where an unknown has no slope, ``u_x/x`` is ``u_xx`` there (the centre of a sphere or cylinder)."""
+        for axis, (x, (low, _)) in enumerate(zip(self.terms.space, self.lattice.box, strict=True)):
+            if low != 0 or not any(p.base == x and p.exp.is_negative for p in residual.atoms(sympy.Pow)):
+                continue
+            one, two = (tuple(k * (a == axis) for a in range(len(self.lattice.box))) for k in (1, 2))
+            puts = {
+                self.terms.symbols[j, 0, one]: x * self.terms.symbols[j, 0, two]
+                for j, sides in enumerate(self.lattice.sides)
+                if (j, 0, one) in self.terms.symbols
+                and (j, 0, two) in self.terms.symbols
+                and (stated := sides.get((axis, -1))) is not None
+                and stated.slope is not None
+                and not np.any(stated.slope(0.0))
+            }
+            centre = sympy.expand(residual.xreplace(puts)).subs(x, 0)
+            if not centre.has(sympy.zoo, sympy.nan, sympy.oo):
+                residual = sympy.Piecewise((centre, sympy.Eq(x, 0)), (residual, True))
+        return residual
 
     def at(self, t: float, fields: list[np.ndarray], rates: dict[tuple[int, int], np.ndarray]) -> list:
         """Arguments of the compiled functions."""
