@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sozai.assistant.answers.best import ranking
+from sozai.assistant.answers.definitions import definitions
 from sozai.assistant.answers.evidence import Answer, Statement, Strategy
 from sozai.assistant.answers.facts import cited, fact_statements, lacks
 from sozai.assistant.answers.finding import Shelf, fit
@@ -57,11 +58,19 @@ def answer(question: str, library: Library | Shelf, model: LanguageModel | None 
         )
     plain = plain_question(question, shelf)
     asked = replace(read_question(plain.text), text=" ".join(question.split()))
-    if asked.kind == "open" and asks_how_much(plain.text):
-        asked = replace(asked, kind="value")
-    made = _plainly(asked, plain, shelf) if _judges(plain) or asked.kind in ("why", "open") else None
-    made = made or _exactly(asked, shelf) or _plainly(asked, plain, shelf) or _refusal(asked, plain, shelf)
+    made = _found(asked, plain, shelf) or _refusal(asked, plain, shelf)
     return word(made, model, shelf.aliases) if model is not None and made.found else made
+
+
+def _found(asked: Question, plain: Plain, shelf: Shelf) -> Answer | None:
+    """The answer, by the reading of the question that fits its kind first; ``None`` where there is none."""
+    if said := definitions(plain.text, shelf):
+        return Answer(asked.text, "definition", True, tuple(said))
+    if asked.kind == "open" and asks_how_much(plain.text):  # a value whose unit the words do not tell
+        return _plainly(replace(asked, kind="value"), plain, shelf)
+    if _judges(plain) or asked.kind in ("why", "open"):
+        return _plainly(asked, plain, shelf) or _exactly(asked, shelf)
+    return _exactly(asked, shelf) or _plainly(asked, plain, shelf)
 
 
 def _exactly(question: Question, shelf: Shelf) -> Answer | None:

@@ -27,6 +27,10 @@ _BAND = 0.22
 """Passages this much below the best one are shown beside it."""
 _MOST = 4
 _EXTREME = re.compile(r"\b(?:highest|maximum|maximal|largest|optimum|optimal|best|peak|lowest|minimum|most)\b", re.I)
+_POOR = re.compile(r"\b(?:not|poor|poorly|bad|badly|low|worse|weak|little|hardly|n't)\b|dont|doesnt|cant", re.I)
+_LIMITED = re.compile(r"\blimit\w*|\bresistive\b|\bonly\b", re.I)
+_MEANING = 0.5
+"""Weight of the nearness in meaning where the search is to use it."""
 _LONGEST = 1000
 """Letters of a passage; a longer one is a list or a table that was read as one sentence."""
 _ALL = 0.95
@@ -101,7 +105,17 @@ def held_passages(plain: Plain, shelf: Shelf, kind: str) -> list[Held]:
         for view in reading.views
         if len(view.text) <= _LONGEST
     ]
+    if shelf.by != "words":
+        found = [
+            replace(one, score=one.score + _MEANING * _nearness(one, plain, shelf)) for one in found if one.answers
+        ]
     return sorted((one for one in found if one.answers), key=lambda one: -one.score)
+
+
+def _nearness(one: Held, plain: Plain, shelf: Shelf) -> float:
+    """Cosine of the meanings of a passage, with its neighbours, and the question."""
+    number = next(n for n, document in enumerate(shelf.index.documents) if document is one.view.document)
+    return float(shelf.index.nearness(plain.text, number)[one.view.piece.number])
 
 
 def nearest(plain: Plain, shelf: Shelf, kind: str) -> list[Held]:
@@ -160,6 +174,7 @@ def _bonus(view: View, plain: Plain, kind: str, here: Sequence[Need]) -> float:
     bonus = 0.0
     if kind == "why":
         bonus += 0.15 * bool(pattern("because").search(text))
+        bonus += 0.1 * bool(_POOR.search(plain.text) and (pattern("against").search(text) or _LIMITED.search(text)))
     if kind in ("how to", "open"):
         bonus += 0.08 * bool(pattern("raise").search(text) or pattern("lower").search(text))
     if _EXTREME.search(plain.text) and _EXTREME.search(text):

@@ -69,6 +69,8 @@ class Index:
             self.pieces += [(number, piece) for piece in pieces(document)]
         self._words: Any = None
         self._vectors: np.ndarray | None = None
+        self._asked: dict[str, Any] = {}
+        self._near: dict[int, np.ndarray] = {}
 
     def search(self, query: str, count: int = 10, by: By = "words", extra: str = "") -> list[Hit]:
         """The pieces that fit a query best, best first.
@@ -119,6 +121,19 @@ class Index:
             self._vectors = np.concatenate([self._embedded(number, model) for number in range(len(self.documents))])
         asked = model.encode([query], normalize_embeddings=True, show_progress_bar=False)[0]
         return self._vectors @ np.asarray(asked, dtype=np.float32)
+
+    def nearness(self, query: str, number: int) -> np.ndarray:
+        """Cosine of the embeddings of a query and of each piece, with its neighbours, of the document of a number.
+
+        Raises:
+            UserError: no model of meaning is installed.
+        """
+        model = _model()
+        if query not in self._asked:
+            self._asked = {query: model.encode([query], normalize_embeddings=True, show_progress_bar=False)[0]}
+        if number not in self._near:
+            self._near[number] = self._embedded(number, model)
+        return np.asarray(self._near[number] @ np.asarray(self._asked[query], dtype=np.float32))
 
     def _hit(self, place: int, score: float) -> Hit:
         number, piece = self.pieces[place]
