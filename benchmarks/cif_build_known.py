@@ -124,7 +124,37 @@ UNSEEN = {
 The last two have polyhedra that are neither tetrahedra nor octahedra (trigonal prisms, squares).
 """
 
-REFERENCES = KNOWN | UNSEEN
+SHAPED = {
+    "cooperite": Reference(131, uniaxial(3.4700, 6.1096, 90.0), (("Pt", 0, .5, 0), ("S", 0, 0, .25)),
+                           "PtS: Gronvold, Haraldsen and Kjekshus, Acta Chem. Scand. 14 (1960) 1879"),
+    "tenorite": Reference(15, (4.6837, 3.4226, 5.1288, 90.0, 99.54, 90.0), (("Cu", .25, .25, 0), ("O", 0, .4184, .25)),
+                          "CuO: Asbrink and Norrby, Acta Cryst. B26 (1970) 8"),
+    "cuprite": Reference(224, cubic(4.2696), (("Cu", 0, 0, 0), ("O", .25, .25, .25)),
+                         "Cu2O: after Kirfel and Eichhorn, Acta Cryst. A46 (1990) 271"),
+    "calcite": Reference(167, uniaxial(4.9896, 17.0610), (("Ca", 0, 0, 0), ("C", 0, 0, .25), ("O", .2568, 0, .25)),
+                         "Effenberger, Mereiter and Zemann, Z. Kristallogr. 156 (1981) 233"),
+    "t_prime": Reference(139, uniaxial(3.9437, 12.1693, 90.0),
+                         (("Nd", 0, 0, .3513), ("Cu", 0, 0, 0), ("O", 0, .5, 0), ("O", 0, .5, .25)),
+                         "Nd2CuO4: after Mueller-Buschbaum and Wollschlaeger, Z. anorg. allg. Chem. 414 (1975) 76"),
+    "k2ptcl4": Reference(123, uniaxial(7.025, 4.1475, 90.0),
+                         (("K", 0, .5, .5), ("Pt", 0, 0, 0), ("Cl", .2324, .2324, 0)),
+                         "Mais, Owston and Wood, Acta Cryst. B28 (1972) 393"),
+    "tungsten_carbide": Reference(187, uniaxial(2.906, 2.837), (("W", 0, 0, 0), ("C", 1 / 3, 2 / 3, .5)),
+                                  "WC: Leciejewicz, Acta Cryst. 14 (1961) 200"),
+    "lithium_niobite": Reference(194, uniaxial(2.906, 10.447),
+                                 (("Li", 0, 0, 0), ("Nb", 1 / 3, 2 / 3, .25), ("O", 1 / 3, 2 / 3, .6263)),
+                                 "LiNbO2: after Meyer and Hoppe, J. Less-Common Met. 46 (1976) 55"),
+    "vanadium_pentoxide": Reference(59, (11.512, 3.564, 4.368, 90.0, 90.0, 90.0),
+                                    (("V", .10118, .25, .8917), ("O", .1043, .25, .531), ("O", .9311, .25, .003),
+                                     ("O", .25, .25, .001)),
+                                    "V2O5: Enjalbert and Galy, Acta Cryst. C42 (1986) 1467"),
+    "sr2cuo3": Reference(71, (12.684, 3.906, 3.495, 90.0, 90.0, 90.0),
+                         (("Sr", .3550, 0, 0), ("Cu", 0, 0, 0), ("O", .1545, 0, 0), ("O", 0, .5, 0)),
+                         "after Teske and Mueller-Buschbaum, Z. anorg. allg. Chem. 371 (1969) 325"),
+}
+"""Squares, prisms, triangles, lines and pyramids: rules written once, before the builder that knows shapes saw one."""
+
+REFERENCES = KNOWN | UNSEEN | SHAPED
 # fmt: on
 ORIGIN_ONE = {"llzo": (0.0, 0.25, -0.125)}
 """Where the published origin is not that of our tables: what to add to the coordinates."""

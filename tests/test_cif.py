@@ -417,6 +417,30 @@ def test_findings_name_line_and_site(hosts: list[str]) -> None:
     assert "0.0004" in spoilt.split("\n")[finding.line - 1] and "8.804(2), not" in finding.mend
 
 
+def test_hydrogen_and_half_atoms() -> None:
+    head = "data_x\n_cell_length_a 9\n_cell_length_b 40\n_cell_length_c 11\n_cell_angle_alpha 90\n_cell_angle_beta 90\n"
+    head += "_cell_angle_gamma 90\n_chemical_formula_sum 'FORMULA'\n_cell_formula_units_Z UNITS\n"
+    head += "loop_\n_symmetry_equiv_pos_as_xyz\nx,y,z\nloop_\n_atom_site_label\n_atom_site_type_symbol\n"
+    head += "_atom_site_fract_x\n_atom_site_fract_y\n_atom_site_fract_z\n_atom_site_occupancy\n"
+
+    def codes(formula: str, units: int, *rows: str) -> list[str]:
+        text = head.replace("FORMULA", formula).replace("UNITS", str(units)) + "\n".join(rows) + "\n"
+        return [finding.code for finding in audit_text(text).alarms if finding.code != "packing"]
+
+    strontium = "Sr1 Sr 0 0 0 1"
+    assert codes("Sr H2", 1, strontium, "H1 H 0.24 0 0 1", "H2 H -0.24 0 0 1") == []
+    assert codes("Sr H2", 1, strontium, "H1 H 0.24 0 0 1", "H2 H -0.08 0 0 1") == ["short-contact"]  # 0.7 angstrom
+    assert codes("C2 H6 O", 1, "C1 C 0 0 0 1", "C2 C 0.17 0 0 1", "O1 O 0.24 0.12 0 1") == []  # H are not located
+    places = [(x, y) for x in range(2) for y in range(12)]
+    heights = (("Ba", 0), ("O", 0.3), ("S", 0.6))
+    rows = [f"{e}{x}_{y} {e} {x / 2} {y / 12} {z} 1" for e, z in heights for x, y in places]
+    assert codes("Ba O S", 24, *rows) == []
+    assert codes("Ba O S", 24, *rows[:-1], rows[-1][:-1] + "0.5") == ["formula"]
+    assert codes("Ba O S", 24, *rows[:-1], rows[-1][:-1] + "0.50(2)") == []  # refined: says nothing against it
+    ranged = "data_x\n_diffrn_radiation_wavelength 0.5-5.0\n"
+    assert [f.severity for f in audit_text(ranged).findings if f.code == "number-syntax"] == ["warning"]
+
+
 def test_partial_occupancy_is_no_defect() -> None:
     text = """data_x
 _cell_length_a 5.0

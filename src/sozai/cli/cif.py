@@ -10,7 +10,7 @@ import typer
 
 from sozai.cli import models
 from sozai.cli.cif_view import render, sentence
-from sozai.cli.frame import AsJson, emit, progress
+from sozai.cli.frame import AsJson, emit, progress, resume_with
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -138,17 +138,20 @@ def _build(
     source: str, out: Path | None, starts: int | None, relax: bool, potential: str, minutes: float | None, seed: int,
     as_json: bool,
 ) -> bool:  # fmt: skip
+    from sozai.assistant.structures.build.journal import FILE_NAME
     from sozai.assistant.structures.run import build_run, read_as
     from sozai.files import output_folder
     from sozai.knowledge.crystals.structure.possible import refuse_impossible
     from sozai.knowledge.crystals.structure.read import rules_from
-    from sozai.trust.manifest import Manifest
+    from sozai.trust.manifest import Manifest, command_line
 
     rules = rules_from(source)
     refuse_impossible(rules)
     folder = output_folder(out or Path("cif-run"))
     settings = {"rules": source, "starts": starts, "relax": relax, "potential": potential, "minutes": minutes}
-    with Manifest(folder, settings=settings, seeds={"build": seed}) as manifest:
+    resume_with(command_line())
+    going_on = (folder / FILE_NAME).exists()
+    with Manifest(folder, settings=settings, seeds={"build": seed}, resume=going_on) as manifest:
         with progress("Building", as_json) as on_progress:
             judged = build_run(
                 rules, folder, starts=starts, relax=relax, potential=potential, minutes=minutes, seed=seed,
@@ -156,6 +159,7 @@ def _build(
             )  # fmt: skip
         result = _result("build", source, judged, read_as(rules))
         result["passed"] = bool(judged) and judged[0].passed  # the first is the best; the others are for comparison
+        result["cut_short"] = str(judged[0].facts["cut_short"]) if judged else ""
         result["verdict"] = sentence(result, judged)
         result["title"] = f"{rules.formula} from rules"
         _write(folder, result, judged, settings, manifest=manifest)

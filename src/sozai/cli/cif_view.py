@@ -20,6 +20,7 @@ def sentence(result: dict[str, Any], judged: Sequence[Judged]) -> str:
     if not judged:
         return "No structure came of it."
     best = judged[0]
+    cut = f" It was cut short ({result['cut_short']}): the same command goes on." if result.get("cut_short") else ""
     if result["kind"] != "check":
         word = (
             "passes every check"
@@ -29,7 +30,7 @@ def sentence(result: dict[str, Any], judged: Sequence[Judged]) -> str:
             else "is undecided"
         )
         more = f"; undecided: {', '.join(best.open)}" if best.open and not best.passed else ""
-        return f"The best structure {word}{more}."
+        return f"The best structure {word}{more}.{cut}"
     failed = [item for item in judged if not item.passed]
     if not failed:
         notes = any(f.alarm for item in judged if item.audit for f in item.audit.findings)

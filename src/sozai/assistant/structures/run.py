@@ -139,14 +139,19 @@ def build_run(
 ) -> list[Judged]:
     """Build structures and write each as a CIF whose first lines say whether it passed.
 
+    What was computed is kept in the folder until the build has finished: one that was cut short or killed goes on when
+    it is called again with the same rules and settings (``minutes`` may differ).
+
     Raises:
         UserError: no crystal can obey the rules, or none was found.
     """
     from sozai.assistant.structures.build import build
+    from sozai.assistant.structures.build.journal import FILE_NAME
 
     made = build(
-        rules, starts=starts, relax=relax, potential=potential, minutes=minutes, seed=seed, on_progress=on_progress
-    )
+        rules, starts=starts, relax=relax, potential=potential, minutes=minutes, seed=seed, on_progress=on_progress,
+        journal=out / FILE_NAME,
+    )  # fmt: skip
     return _written(made[:keep], out, "built")
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sozai.assistant.structures.build.assignments import assignments
+from sozai.assistant.structures.build.assignments import Search, assignments
 from sozai.assistant.structures.build.finish import Built, built, relax_best
+from sozai.assistant.structures.build.journal import Journal
 from sozai.assistant.structures.build.search import preference, search
-from sozai.assistant.structures.build.targets import presumed_shapes, targets_of
+from sozai.assistant.structures.build.targets import Targets, presumed_shapes, targets_of
 from sozai.errors import UserError
 from sozai.knowledge.crystals.structure.possible import refuse_impossible
+from sozai.knowledge.crystals.structure.read import to_content
 from sozai.knowledge.crystals.structure.rules import StructureRules
 from sozai.knowledge.crystals.wish import parse_formula, reduced
 
@@ -34,6 +37,7 @@ def build(
     best: int = 3,
     preview: int = 10,
     fmax: float = 0.05,
+    journal: str | os.PathLike[str] | None = None,
 ) -> list[Built]:
     """Build crystals that obey the rules, the likeliest first.
 
@@ -53,6 +57,8 @@ def build(
         best: structures to relax to the force limit.
         preview: distinct structures that take a few steps of relaxation before the best are chosen.
         fmax: force limit, eV/angstrom, cell included.
+        journal: a file that keeps what was computed. A build that was cut short or killed goes on from it when it is
+            called again with the same rules, starts, potential and seed; it is removed when a build has finished.
 
     Returns:
         distinct structures. Ctrl-C ends the work early and keeps what is there; ``provenance["cut_short"]`` says so.
@@ -77,8 +83,52 @@ def build(
             rules.where,
             "state other sites, another space group, or none",
         )
+    kept = None
+    if journal is not None:
+        name = potential if isinstance(potential, str) else potential.name
+        kept = Journal(journal, [to_content(rules), starts, name if relax else None, seed, best, preview, fmax])
+    try:
+        items = _search_and_relax(
+            rules, targets, plan, kept, starts=starts, seed=seed, search_until=halfway if relax else deadline,
+            relax_until=deadline, potential=potential if relax else None, best=best, preview=preview, fmax=fmax,
+            on_progress=on_progress, begun=begun,
+        )  # fmt: skip
+        if kept is not None:
+            kept.close(finished=not any(item.provenance["cut_short"] for item in items))
+            kept = None
+        return items
+    finally:
+        if kept is not None:
+            kept.close(finished=False)
+
+
+def _search_and_relax(
+    rules: StructureRules,
+    targets: Targets,
+    plan: Search,
+    journal: Journal | None,
+    *,
+    starts: int | None,
+    seed: int,
+    search_until: float | None,
+    relax_until: float | None,
+    potential: str | Potential | None,
+    best: int,
+    preview: int,
+    fmax: float,
+    on_progress: Progress | None,
+    begun: float,
+) -> list[Built]:
+    """The structures of one plan; ``potential`` is ``None`` where they are not to be relaxed."""
     found = search(
-        rules, targets, plan, starts=starts, seed=seed, deadline=halfway if relax else deadline, on_progress=on_progress
+        rules,
+        targets,
+        plan,
+        starts=starts,
+        seed=seed,
+        deadline=search_until,
+        on_progress=on_progress,
+        journal=journal,
     )
     if not found.candidates:
         raise UserError(
@@ -98,7 +148,7 @@ def build(
             **({"presumed_shapes": ", ".join(presumed)} if presumed else {}),
         }
     items.sort(key=lambda item: (item.failed, *preference(item.provenance["fit_cost"], item.provenance["units"])))
-    if not relax or found.interrupted == "interrupted":
+    if potential is None or found.interrupted == "interrupted":
         return items
     items, cut = relax_best(
         items,
@@ -107,8 +157,9 @@ def build(
         best=best,
         preview=preview,
         fmax=fmax,
-        deadline=deadline,
+        deadline=relax_until,
         on_progress=on_progress,
+        journal=journal,
     )
     if cut:
         for item in items:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sozai.assistant.structures.build.journal import Journal
 from sozai.assistant.structures.build.search import Candidate
 from sozai.knowledge.crystals.structure.check import check_structure
 from sozai.knowledge.crystals.structure.rules import StructureRules
@@ -136,6 +138,7 @@ def relax_best(
     max_steps: int = 150,
     deadline: float | None = None,
     on_progress: Progress | None = None,
+    journal: Journal | None = None,
 ) -> tuple[list[Built], str]:
     """Relax the structures with the lowest energies, keeping their space groups.
 
@@ -160,7 +163,7 @@ def relax_best(
     fits = {id(item): (item.structure, item.crystal, item.verdicts) for item in first if not item.failed}
     try:
         for item in first:
-            _relax_one(item, rules, loaded, fmax, steps, deadline)
+            _relax_one(item, rules, loaded, fmax, steps, deadline, journal)
             done.append(item)
             if on_progress:
                 on_progress(len(done), total, f"{item.energy_per_atom:.3f} eV/atom")
@@ -168,7 +171,7 @@ def relax_best(
         if len(first) > best:
             for item in sorted(done, key=_promise)[:best]:
                 if not item.relaxed:
-                    _relax_one(item, rules, loaded, fmax, max_steps, deadline)
+                    _relax_one(item, rules, loaded, fmax, max_steps, deadline, journal)
                 finished.append(item)
                 if on_progress:
                     on_progress(len(first) + len(finished), total, f"{item.energy_per_atom:.3f} eV/atom")
@@ -191,23 +194,58 @@ def _promise(item: Built) -> tuple:
 
 
 def _relax_one(
-    item: Built, rules: StructureRules, potential: Potential, fmax: float, max_steps: int, deadline: float | None
+    item: Built,
+    rules: StructureRules,
+    potential: Potential,
+    fmax: float,
+    max_steps: int,
+    deadline: float | None,
+    journal: Journal | None,
 ) -> None:
     """Relax in place."""
-    from sozai.screening.relax import relax
+    from pymatgen.core import Structure
+
+    from sozai.screening.relax import TIME_LIMIT
 
     begun = time.process_time()
-    (outcome,) = relax([item.structure], potential, fmax, max_steps, processes=1, deadline=deadline)
+    # The same start may end in another fit of the same structure when more starts were done.
+    places = hashlib.sha256(
+        repr((item.structure.lattice.matrix.tolist(), item.structure.frac_coords.tolist())).encode()
+    )
+    key = f"relaxed {places.hexdigest()[:24]} {max_steps}"
+    known = journal.get(key) if journal is not None else None
+    if known is None:
+        known = _relaxation(item.structure, potential, fmax, max_steps, deadline)
+        if journal is not None and known["message"] != TIME_LIMIT:
+            journal.put(key, known)
+    item.structure = Structure(known["lattice"], item.structure.species, known["places"])
     item.cpu_seconds["relaxing"] = item.cpu_seconds.get("relaxing", 0.0) + time.process_time() - begun
-    item.structure = outcome.structure
-    item.crystal = _followed(item.crystal, outcome.structure)
-    item.energy_per_atom = outcome.energy_per_atom
-    item.relaxed = outcome.converged
-    item.max_force = outcome.max_force
+    item.crystal = _followed(item.crystal, item.structure)
+    item.energy_per_atom = known["energy"]
+    item.relaxed = known["converged"]
+    item.max_force = known["force"]
     item.force_limit = fmax
     item.provenance["potential"] = potential.name
-    item.provenance["relaxation"] = outcome.message or f"converged in {outcome.steps} steps"
-    item.verdicts = check_structure(outcome.structure, rules)
+    item.provenance["relaxation"] = known["message"] or f"converged in {known['steps']} steps"
+    item.verdicts = check_structure(item.structure, rules)
+
+
+def _relaxation(
+    structure: Structure, potential: Potential, fmax: float, max_steps: int, deadline: float | None
+) -> dict[str, Any]:
+    """A relaxation in plain types."""
+    from sozai.screening.relax import relax
+
+    (outcome,) = relax([structure], potential, fmax, max_steps, processes=1, deadline=deadline)
+    return {
+        "lattice": outcome.structure.lattice.matrix.tolist(),
+        "places": outcome.structure.frac_coords.tolist(),
+        "energy": outcome.energy_per_atom,
+        "force": outcome.max_force,
+        "converged": outcome.converged,
+        "steps": outcome.steps,
+        "message": outcome.message,
+    }
 
 
 def _take_back(item: Built, structure: Structure, crystal: WyckoffCrystal, verdicts: list[Verdict]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from sozai.assistant.structures.build.assignments import Assignment, Search
 from sozai.assistant.structures.build.balance import bond_counts
+from sozai.assistant.structures.build.journal import Journal
 from sozai.assistant.structures.build.least_squares import Problem, Solution
 from sozai.assistant.structures.build.parameters import Parameters
 from sozai.assistant.structures.build.targets import Targets
@@ -83,6 +84,7 @@ def search(
     deadline: float | None = None,
     on_progress: Progress | None = None,
     keep: int = 60,
+    journal: Journal | None = None,
 ) -> Found:
     """Fit random starts; a few for every assignment, then more for the promising ones.
 
@@ -96,6 +98,7 @@ def search(
         deadline: ``time.monotonic()`` at which to stop.
         on_progress: called with starts done, starts in all and a note.
         keep: distinct structures to keep.
+        journal: fits of an earlier attempt, which are not computed again.
     """
     found = Found()
     lanes = [_lane(index, assignment, rules, targets) for index, assignment in enumerate(plan.found)]
@@ -116,7 +119,7 @@ def search(
                     if deadline is not None and found.candidates and time.monotonic() > deadline:
                         found.interrupted = "time limit"
                         return _sorted(found, keep)
-                    _start(lane, found, seed)
+                    _start(lane, found, seed, journal)
                     if on_progress and found.candidates:
                         best = min(found.candidates, key=lambda item: item.solution.cost)
                         on_progress(found.starts, total, f"best misfit {best.solution.misfit:.3f} angstrom")
@@ -138,8 +141,23 @@ def _lane(index: int, assignment: Assignment, rules: StructureRules, targets: Ta
     return _Lane(index, parameters, problems)
 
 
-def _start(lane: _Lane, found: Found, seed: int) -> None:
+def _start(lane: _Lane, found: Found, seed: int, journal: Journal | None) -> None:
     """One random start of one assignment."""
+    key = f"start {lane.index} {lane.done}"
+    known = journal.get(key) if journal is not None else None
+    if known is None:
+        solution = _fit(lane, seed)
+        if journal is not None:
+            journal.put(key, [solution.values.tolist(), solution.cost, solution.misfit])
+    else:
+        solution = Solution(np.array(known[0]), known[1], known[2])
+    lane.done += 1
+    found.starts += 1
+    _take(lane, found, solution, seed)
+
+
+def _fit(lane: _Lane, seed: int) -> Solution:
+    """The fit of the lane's next start."""
     rng = np.random.default_rng([seed, lane.index, lane.done])
     # Every other start lets each centre take the nearest ligands, the others deal the bonds evenly.
     free = lane.done % 2 == 0 or len(lane.problems) == 1
@@ -150,8 +168,11 @@ def _start(lane: _Lane, found: Found, seed: int) -> None:
     solution = problem.solve(values)
     if problem.deal:  # judged without the deal: ligands of it that are out of reach would cost nothing
         solution = lane.problems[0].solve(solution.values)
-    lane.done += 1
-    found.starts += 1
+    return solution
+
+
+def _take(lane: _Lane, found: Found, solution: Solution, seed: int) -> None:
+    """Add a fit to what was found, or count it to the one it is equal to."""
     if not np.isfinite(solution.cost):
         return
     lane.best = min(lane.best, solution.cost)

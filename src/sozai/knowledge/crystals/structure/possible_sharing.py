@@ -59,9 +59,9 @@ def _shape_faults(rules: StructureRules, groups: Mapping[tuple[str, tuple[str, .
         if not (held := site_rotations(rules.space_group, letter)) <= SHAPES[rule.shape].rotations:
             fits = [shape.name for shape in shapes_of(rule.coordination) if held <= shape.rotations]
             mend = f", only {' or '.join(fits)}" if fits else ""
+            site = f"{position.multiplicity}{letter} of {symbol_of(rules.space_group)}"
             reasons.append(
-                f"{centre} on {position.multiplicity}{letter} of {symbol_of(rules.space_group)} cannot be in a "
-                f"{rule.shape}: the symmetry of the site forbids it{mend}."
+                f"The polyhedron of {centre} on {site} cannot be '{rule.shape}': the site's symmetry forbids it{mend}."
             )
     return reasons
 

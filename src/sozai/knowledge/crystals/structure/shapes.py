@@ -7,6 +7,7 @@ tetrahedron and square.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -124,6 +125,11 @@ SHAPES: dict[str, Shape] = {
     )
 }  # fmt: skip
 """By name."""
+NAMES = "|".join(
+    re.escape(word).replace(r"\ ", r"[\s-]+")
+    for word in sorted({w for shape in SHAPES.values() for w in (shape.name, *shape.words)}, key=len, reverse=True)
+)
+"""A pattern of every name of a shape, noun or adjective, the longest first."""
 
 
 @cache

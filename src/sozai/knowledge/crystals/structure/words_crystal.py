@@ -17,6 +17,7 @@ from sozai.knowledge.crystals.structure.reading import (
     is_formula,
 )
 from sozai.knowledge.crystals.structure.rules import Site
+from sozai.knowledge.crystals.structure.shapes import NAMES, shape_named
 from sozai.knowledge.crystals.structure.space_groups import named
 from sozai.knowledge.crystals.wish import parse_formula
 from sozai.materials.wyckoff import CRYSTAL_SYSTEMS
@@ -34,7 +35,11 @@ def take_formula(reading: Reading) -> None:
         if "." in token or "[" in token:
             reading.refuse(token, "is no formula with whole numbers", "an ordered crystal needs whole numbers")
         after = reading.rest[match.start(1) + len(token) :]
-        shape = re.match(r"\s+(octahed|tetrahed|polyhed|prism|cub|triang|pyramid|unit|group(?!\s*\d)|shar)", after)
+        shape = re.match(rf"\s+(?:(?i:{NAMES})(?![\w-])|polyhed|unit|group(?!\s*\d)|shar)", after)
+        before = re.search(rf"(?<![\w-])(?i:{NAMES})\s+$", reading.rest[: match.start(1)])
+        if before and re.fullmatch(rf"{ELEMENT}{ELEMENT}\d+", token):  # square planar PdO4; but not cubic ZrO2
+            named = shape_named(before[0].replace("-", " "))
+            shape = shape or (before if named and token.endswith(str(named.coordination)) else None)
         alone = match is tokens[0] and match.start(1) == 0 and seen_all and re.match(r"\s*([,;.]|$)", after)
         several = is_formula(token) and bool(len(parse_formula(token)) > 1 or alone)
         several = several and not re.fullmatch(rf"{ELEMENT}\([IV]+\)", token)

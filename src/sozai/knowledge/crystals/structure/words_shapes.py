@@ -8,19 +8,14 @@ from typing import Any
 
 from sozai.knowledge.crystals.structure.reading import COUNT, ELEMENT, Reading, how_many
 from sozai.knowledge.crystals.structure.rules import Connection, Polyhedron, Sharing
-from sozai.knowledge.crystals.structure.shapes import SHAPES, Shape, shape_named
+from sozai.knowledge.crystals.structure.shapes import NAMES, Shape, shape_named
 
-_NAMES = "|".join(
-    re.escape(word).replace(r"\ ", r"[\s-]+")
-    for word in sorted({w for shape in SHAPES.values() for w in (shape.name, *shape.words)}, key=len, reverse=True)
-)
-"""Every name of a shape, noun or adjective, the longest first."""
 _THINGS = r"(?:polyhedra|polyhedron|units?|groups?|coordination)"
-_SHAPE = rf"(?:(?P<{{0}}shape>(?i:{_NAMES}))(?![\w-])(?:\s+{_THINGS})?|{_THINGS})"
+_SHAPE = rf"(?:(?P<{{0}}shape>(?i:{NAMES}))(?![\w-])(?:\s+{_THINGS})?|{_THINGS})"
 _POLY = (
     r"(?:(?i:each|every|all|one|of|the|other|neighbouring|neighboring|isolated)\s+)*"
     rf"(?:(?P<{{0}}count>{COUNT})\s+(?:(?:different|other)\s+)?)?"
-    rf"(?:(?P<{{0}}adjective>(?i:{_NAMES}))\s+)?"
+    rf"(?:(?P<{{0}}adjective>(?!(?i:cubic))(?i:{NAMES}))\s+)?"  # a cubic crystal, not its polyhedra
     rf"(?P<{{0}}centre>{ELEMENT})(?:(?P<{{0}}ligand>{ELEMENT})(?P<{{0}}n>\d{{1,2}})(?!\w))?(?:\s+{_SHAPE})?(?![\w-])"
 )
 _HOW = r"(?:corners?|vertices|vertex|edges?|faces?|apices|oxygens?|ligands|anything|nothing|anions?)"
@@ -65,7 +60,7 @@ def _polyhedron(reading: Reading, match: re.Match[str], name: str) -> str:
 
 def _named(words: str) -> Shape:
     shape = shape_named(words.replace("-", " ")) or shape_named(words)
-    assert shape is not None  # _NAMES are its words
+    assert shape is not None  # NAMES are its words
     return shape
 
 
@@ -198,11 +193,11 @@ def _take_coordination(reading: Reading) -> None:
     by = r"\s*(?:by|with|to|of|from)\s+(?:the\s+)?"
     reading.take(rf"{centre}{verb}{number}[\s-]*(?:coordinated|coordination|coordinate|bonded){by}{ligands}", found)
     reading.take(
-        rf"{centre}{verb}(?P<shape>(?i:{_NAMES}))[\s-]+(?:coordinated|coordination|surrounded|sites?|environment){by}{ligands}",
+        rf"{centre}{verb}(?P<shape>(?i:{NAMES}))[\s-]+(?:coordinated|coordination|surrounded|sites?|environment){by}{ligands}",
         found,
     )
     within = r"(?:in|at the (?:cent(?:re|er)s?|middles?) of)\s+(?:a |an )?"
-    kind = rf"(?P<shape>(?i:{_NAMES}))(?:\s+{_THINGS})?"
+    kind = rf"(?P<shape>(?i:{NAMES}))(?:\s+{_THINGS})?"
     reading.take(rf"{centre}{verb}{within}{kind}{by}{ligands}", found)  # Mo in trigonal prisms of S
     reading.take(rf"{centre}{verb}(?:bonded|coordinated|surrounded){by}{number}\s+{ligands}\s+{within}{kind}", found)
     reading.take(rf"{centre}{verb}coordination (?:number )?(?:of )?{number}(?:{by}){ligands}", found)
