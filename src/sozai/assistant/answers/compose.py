@@ -33,6 +33,8 @@ from sozai.errors import UserError
 _CLOSEST = 3
 _ALSO = 2
 """Passages shown beside strategies."""
+_TOPIC = 4
+"""Words of a question that may be no more than a topic ("tell me about LATP"): any quote on it will do."""
 _CHEAP = re.compile(r"\b(?:cheap\w*|inexpensive|needs? no|reduces? the cost)\b", re.I)
 
 
@@ -68,6 +70,8 @@ def _found(asked: Question, plain: Plain, shelf: Shelf) -> Answer | None:
         return Answer(asked.text, "definition", True, tuple(said))
     if asked.kind == "open" and asks_how_much(plain.text):  # a value whose unit the words do not tell
         return _plainly(replace(asked, kind="value"), plain, shelf)
+    if not (plain.relations or asked.terms) and len(plain.text.split()) > _TOPIC:
+        return _plainly(asked, plain, shelf)
     if _judges(plain) or asked.kind in ("why", "open"):
         return _plainly(asked, plain, shelf) or _exactly(asked, shelf)
     return _exactly(asked, shelf) or _plainly(asked, plain, shelf)

@@ -39,7 +39,9 @@ def _plainness(name: str, view: View) -> float:
     case = 0 if sum(map(str.isupper, name)) >= 2 else re.I
     if re.search(rf"[\w)]\s\({written}s?\)", view.text, case):  # Li1.3Al0.3Ti1.7(PO4)3 (LATP)
         return 3.0
-    if re.search(rf"(?<!\w){written}s?\s\([^()]*[A-Za-z]{{2}}[^()]*\)", view.text, case):
+    if re.search(rf"(?<!\w){written}s?\s(?:refers? to|is defined as|stands? for|means)\b", view.text, re.I):
+        return 2.8
+    if case == 0 and re.search(rf"(?<!\w){written}s?\s\([^()]*[A-Za-z]{{2}}[^()]*\)", view.text):
         return 2.5
     if re.search(rf"(?:^|[.,;]\s)(?:the |an? )?{written}s?,?\s(?:is|are|means)\s(?:an?|the|not)?\b", view.text, re.I):
         return 2.0

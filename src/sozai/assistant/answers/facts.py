@@ -12,7 +12,7 @@ from sozai.assistant.answers.finding import Fit, Shelf, fit, uncovered
 from sozai.assistant.answers.lexicon import pattern
 from sozai.assistant.answers.question import Question
 from sozai.assistant.answers.values import Value, records_of, same_unit, value_of
-from sozai.assistant.answers.view import NEAR, RELATED, SENTENCE, View
+from sozai.assistant.answers.view import NAMED, NEAR, RELATED, SENTENCE, View
 from sozai.assistant.documents.document import Span
 from sozai.assistant.extraction.record import Record
 
@@ -215,7 +215,7 @@ def _yes_or_no(question: Question, good: Sequence[Fit]) -> list[Statement]:
             for change in changes(one.view, question):
                 (yes if change.effect.direction == goal else no).append(one.view)
                 break
-        elif all(one.view.cover(term) >= SENTENCE for term in question.terms):
+        elif one.material >= NAMED and all(one.view.cover(term) >= SENTENCE for term in question.terms):
             (no if _denies(one.view, question) else yes).append(one.view)
     if not (yes or no):
         return []

@@ -17,6 +17,7 @@ from sozai.assistant.answers.thesaurus import (
     asked_quantity,
     concepts_in,
     filler_words,
+    generic_words,
     known_words,
     sample_words,
 )
@@ -152,8 +153,19 @@ def plain_question(text: str, shelf: Shelf) -> Plain:
         kind: Kind = "subject" if one.concept.subject else "concept"
         needs.append(Need(mended[slice(*free[0])], kind, one.concept.says, one.concept, one.concept.loose))
     others, unknown = _other_words(mended, taken + places, shelf)
+    if any(need.kind in ("material", "subject") for need in needs):
+        others = [need for need in others if stem(need.words) not in generic_words()]
     needs += others
+    if all(need.kind in ("material", "subject") for need in needs) and not unknown:
+        needs += _directions(mended, taken + places)  # "when it is reduced": there is nothing else that is asked
     return Plain(mended, tuple(needs), tuple(unknown), changed, quantity[:2] if quantity else None, _aim(mended, needs))
+
+
+def _directions(text: str, taken: Sequence[tuple[int, int]]) -> list[Need]:
+    """Words of more and less as parts that a passage must hold."""
+    found = [match for match in re.finditer(r"[A-Za-z]+", text) if not _over(*match.span(), taken)]
+    words = [match.group() for match in found if any(pattern(name).fullmatch(match.group()) for name in _DIRECTIONS)]
+    return [Need(word, "word", Says(_stems(frozenset({stem(word)})))) for word in words]
 
 
 def _of_library(name: str, shelf: Shelf) -> str:
@@ -247,7 +259,11 @@ def _by_first(shelf: Shelf, word: str) -> list[str]:
 
 
 def asks_how_much(text: str) -> bool:
-    """Whether a question asks for an extent: how hard, how long, how conductive."""
+    """Whether a question asks for an extent or a feature: how hard, how conductive, what colour is."""
+    if re.search(
+        r"\bwhat (?!happens?\b|is\b|are\b|does\b|do\b|can\b|if\b)[a-z]+ (?:is|are|was|were|has|have)\b", text, re.I
+    ):
+        return True
     return re.search(r"\bhow (?!do\b|does\b|did\b|can\b|could\b|should\b|would\b|might\b|to\b|is\b|are\b|come\b|"
                      r"protect|prevent|avoid|make|i\b|we\b)[a-z]+\b", text, re.I) is not None  # fmt: skip
 

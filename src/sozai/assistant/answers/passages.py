@@ -165,7 +165,7 @@ def _least(need: Need, kind: str) -> float:
     """How far a part must be held, and more: a value stands with its property, an element near its effect."""
     if kind == "value" and need.kind in _EXACT:
         return BESIDE
-    return DOCUMENT if need.kind == "element" or (kind == "value" and need.kind == "material") else 0.0
+    return DOCUMENT if need.kind == "element" or (kind in ("value", "yes or no") and need.kind == "material") else 0.0
 
 
 def _bonus(view: View, plain: Plain, kind: str, here: Sequence[Need]) -> float:

@@ -158,6 +158,12 @@ def sample_words() -> frozenset[str]:
 
 
 @cache
+def generic_words() -> frozenset[str]:
+    """Stems of words that say nothing more where the question names a material or a kind of device."""
+    return frozenset(stem(word) for word in _words(_content()["generic"]))
+
+
+@cache
 def filler_words() -> frozenset[str]:
     """Words, and stems of them, that ask nothing by themselves."""
     words = _content()["filler"].split()

@@ -22,6 +22,9 @@ from sozai.assistant.extraction.units import factor
 SENTENCE, NEAR, DOCUMENT = 1.0, 0.6, 0.3
 """How well a word is covered: by the quote (or its table's headings), by what stands around it, by the document."""
 
+NAMED = 0.7
+"""How sure the material is where the sentences before name it."""
+
 RELATED = 0.5
 """How sure the material is where a doped composition of its family is named instead."""
 
@@ -195,7 +198,7 @@ class View:
             for earlier in self._earlier(6):
                 subjects = [one.text for one in names_in(earlier) if self.reading.is_main(one.text)]
                 if subjects:
-                    return 0.7 if any(aliases.same(name, one) for one in subjects) else 0.0
+                    return NAMED if any(aliases.same(name, one) for one in subjects) else 0.0
         about = names_in(self.reading.head)
         if any(aliases.same(name, one.text) for one in about) or any(
             _spelled(form, self.reading.head) for form in forms
