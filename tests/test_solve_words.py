@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sozai.assistant.equations.parse import read_problem
 from sozai.assistant.equations.wellposed import check_problem
@@ -81,3 +83,35 @@ def test_what_is_not_understood_is_refused(text, reason):
 def test_a_title_that_is_left_out_is_told():
     problem = read_problem("Avrami kinetics: dX/dt = n*k*t^(n-1)*(1-X), n = 3, k = 0.1, X(0) = 0, 0 < t < 5")
     assert problem.notes == ("The title 'Avrami kinetics' was not read.",)
+
+
+@st.composite
+def _damaged(draw):
+    """A text of the cases with words left out, added, exchanged, cut, or with a sign in them."""
+    words = draw(st.sampled_from(CASES))["text"].split(" ")
+    others = draw(st.sampled_from(CASES))["text"].split(" ")
+    for _ in range(draw(st.integers(1, 4))):
+        place = draw(st.integers(0, len(words) - 1))
+        how = draw(st.sampled_from(["out", "in", "exchange", "cut", "sign"]))
+        if how == "out" and len(words) > 1:
+            del words[place]
+        elif how == "in":
+            words.insert(place, draw(st.sampled_from(others)))
+        elif how == "exchange":
+            other = draw(st.integers(0, len(words) - 1))
+            words[place], words[other] = words[other], words[place]
+        else:
+            at = draw(st.integers(0, len(words[place])))
+            sign = draw(st.sampled_from("()[]{}=,;:^*/+-.'\"\\_$<>09xtuπ∂∇²°µ\n|!&%#@~`")) if how == "sign" else ""
+            words[place] = words[place][:at] + sign + (words[place][at:] if sign else "")
+    return " ".join(words)
+
+
+@settings(max_examples=150, deadline=None)
+@given(_damaged())
+def test_damaged_texts_are_read_or_refused(text):
+    """Whatever is wrong with a text, the answer is a problem or a sentence, never another error."""
+    try:
+        check_problem(read_problem(text))
+    except UserError as error:
+        assert error.what

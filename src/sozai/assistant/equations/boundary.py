@@ -88,6 +88,15 @@ class Reader:
     def _points(self, expression: sympy.Expr) -> dict[sympy.Symbol, Point]:
         return {s: self.scope.points[s] for s in expression.free_symbols if s in self.scope.points}
 
+    def _named(self, expression: sympy.Expr, text: str) -> dict[sympy.Symbol, Point]:
+        """The unknowns at places that a condition is about; there is one at least."""
+        points = self._points(expression)
+        if not points:
+            raise UserError(
+                "no unknown is in this condition", f"'{text}'", f"the unknowns are {', '.join(self.scope.unknowns)}"
+            )
+        return points
+
     def places(self, coordinate: str) -> set[float]:
         """Values of a coordinate at which something was said."""
         return {
@@ -107,11 +116,7 @@ class Reader:
         for expression, text, said in self.stated:
             if said and "other" in said.faces:
                 continue  # until it is known which are left
-            points = self._points(expression)
-            if not points:
-                raise UserError(
-                    "no unknown is in this condition", f"'{text}'", f"the unknowns are {', '.join(self.scope.unknowns)}"
-                )
+            points = self._named(expression, text)
             faces = [face for name in (said.faces if said else ()) for face in self._faces(name, domain)]
             for face in faces or [self._place(points, text, domain, ordinary)]:
                 made += self._condition(expression, points, face, text, ordinary)
@@ -128,7 +133,7 @@ class Reader:
         for expression, text, said in self.stated:
             if said and "other" in said.faces:
                 for face in rest:
-                    made += self._condition(expression, self._points(expression), face, text, ordinary)
+                    made += self._condition(expression, self._named(expression, text), face, text, ordinary)
         for said in self.bare:
             if "other" in said.faces:
                 for face in rest:

@@ -96,11 +96,17 @@ class _Parser(Cursor):
                 factor = self.signed()
                 if divide and factor == 0:
                     raise self.fail("there is a division by zero")
-                value = value / factor if divide else value * factor
+                value = self._times(value, factor, divide)
             elif self._starts_factor():
-                value = value * self.power()
+                value = self._times(value, self.power(), False)
             else:
                 return value
+
+    def _times(self, value: sympy.Expr, factor: sympy.Expr, divide: bool) -> sympy.Expr:
+        vectors = [isinstance(each, sympy.MatrixBase) for each in (value, factor)]
+        if all(vectors) or (divide and vectors[1]):
+            raise self.fail("a vector is multiplied or divided by a vector")
+        return value / factor if divide else value * factor
 
     def _starts_factor(self) -> bool:
         return self.now.kind in ("name", "number", "derivative") or (
@@ -363,6 +369,8 @@ class _Parser(Cursor):
             raise self.fail(f"{name} depends on {', '.join(own)}: {len(own)} arguments are needed")
         left = [c for c in own if sympy.Symbol(c) not in values]
         fixed = [value for value in values if str(value) not in own]
+        if len(fixed) != len(left):
+            raise self.fail(f"{name} is given the same coordinate twice")
         for value in fixed:
             if any(str(symbol) in own for symbol in value.free_symbols):
                 raise self.fail(f"{name}({value}) is the unknown at another place: delay equations are not solved")

@@ -137,6 +137,12 @@ class _Assembly:
                 f"'{draft.text[:80]}'",
                 "give one, such as du/dt = -2*u, or the name of a known one",
             )
+        if not scope.unknowns:
+            raise UserError(
+                "no function is asked for: there is no derivative in the equations",
+                f"'{draft.text[:80]}'",
+                "write them with derivatives, such as du/dt or u_xx",
+            )
         scope, equations = self._algebraic(scope, equations)
         values = Values(draft, self.units, self.renamed)
         domain, open_end = values.domain(scope, reader)
@@ -146,6 +152,8 @@ class _Assembly:
         if ordinary:
             time = None if any(c.where.endswith("+") for c in conditions) else coordinates[0]
         conditions = [_renamed_where(c, time) for c in conditions]
+        if time and time not in domain:
+            raise UserError(f"it is not known over what range {time} runs", mend=f"write {time} from 0 to 10")
         if open_end and time and ordinary:
             start = domain[time][0]
             domain[time] = (start, start + DEFAULT_END)

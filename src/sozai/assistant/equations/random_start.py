@@ -8,7 +8,7 @@ from sozai.assistant.equations.draft import Draft
 
 AMPLITUDE = "0.05"
 """Where none is given; it is told."""
-_NUMBER = r"[-+]?[\d.]+(?:[eE][-+]?\d+)?"
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _NAMED = re.compile(
     r"(?:with\s+|from\s+|starting\s+(?:from|with)\s+|initially\s+|a\s+|small\s+|uniform(?:ly)?\s+)*"
     r"(?:random(?:ly)?(?:\s+(?:small|uniform))*(?:\s+(?:start|noise|perturbations?|fluctuations?|initial\s+(?:conditions?|states?|data|"

@@ -17,7 +17,7 @@ _ROUND = (
     r"sphere|ball|spherical\s+(?:particle|grain|pellet|crystal)|cylinder|cylindrical\s+(?:rod|wire|bar|fib(?:er|re))"
 )
 _BODY = rf"(?:(?:solid|long|infinite(?:ly\s+long)?|single|small|steel|glass|metal|active)\s+)*(?P<body>{_ROUND})"
-_NUMBER = r"\d[\d.]*(?:[eE][-+]?\d+)?(?:\s*[a-zµμ]+)?"
+_NUMBER = r"\d+\.?\d*(?:[eE][-+]?\d+)?(?:\s*[a-zµμ]+)?"
 _SIZE = rf"(?P<size>radius|diameter)\s*(?:of\s+|is\s+)?(?:(?P<letter>[A-Za-z]\w*)\s*=\s*)?(?P<number>{_NUMBER})"
 _LEAD = r"(?P<lead>\b(?:in|into|inside|of|out\s+of|through|on|for)\s+)?(?:\b(?:an?|the)\s+)?"
 _FORMS = (
