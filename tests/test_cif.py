@@ -437,7 +437,7 @@ def test_hydrogen_and_half_atoms() -> None:
     assert codes("Ba O S", 24, *rows) == []
     assert codes("Ba O S", 24, *rows[:-1], rows[-1][:-1] + "0.5") == ["formula"]
     assert codes("Ba O S", 24, *rows[:-1], rows[-1][:-1] + "0.50(2)") == []  # refined: says nothing against it
-    ranged = "data_x\n_diffrn_radiation_wavelength 0.5-5.0\n"
+    ranged = head.replace("loop_", "_diffrn_radiation_wavelength 0.5-5.0\nloop_", 1).replace("UNITS", "1") + strontium
     assert [f.severity for f in audit_text(ranged).findings if f.code == "number-syntax"] == ["warning"]
 
 

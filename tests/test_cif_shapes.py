@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import permutations
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 
-from sozai.assistant.structures.build import build
+from sozai.assistant.structures.build import build, finish
 from sozai.assistant.structures.build.targets import presumed_shapes, targets_of
 from sozai.errors import UserError
 from sozai.knowledge.crystals.structure.check import check_structure
@@ -221,3 +222,23 @@ def test_a_killed_build_goes_on(tmp_path) -> None:
     journal.write_text(kept)
     build(rules, starts=3, seed=1, relax=False, journal=journal)
     assert not journal.exists()
+
+
+def test_a_relaxation_that_breaks_rules_is_taken_back(monkeypatch) -> None:
+    """Without dispersion forces the layers drift apart: the fit, which has the density asked for, is kept."""
+
+    def drift(structure, potential, fmax, max_steps, deadline):
+        lattice = structure.lattice.matrix * np.array([[1], [1], [1.4]])
+        return {"lattice": lattice.tolist(), "places": structure.frac_coords.tolist(), "energy": -7.5, "force": 0.01,
+                "converged": True, "steps": 3, "message": ""}  # fmt: skip
+
+    monkeypatch.setattr(finish, "_relaxation", drift)
+    rules = rules_from("MoS2, P6_3/mmc, Mo 2c, S 4f; edge-sharing MoS6 trigonal prisms; density 4.5 to 5.5")
+    fits = build(rules, starts=2, relax=False)
+    assert fits[0].passed
+    cell = fits[0].structure.lattice.abc
+    results, cut = finish.relax_best(fits, rules, potential=SimpleNamespace(name="drift"))
+    best = results[0]
+    assert not cut and len({id(item) for item in results}) == len(results)
+    assert best.passed and not best.relaxed and np.isnan(best.energy_per_atom) and best.structure.lattice.abc == cell
+    assert best.provenance["relaxation"].startswith("taken back") and "density" in best.provenance["relaxation"]

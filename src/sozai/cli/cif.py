@@ -227,10 +227,13 @@ def _text(words: str, out: Path | None, count: int, seed: int, as_json: bool) ->
     def show(console: Console) -> None:
         from rich.markup import escape
 
+        console.print("[bold]Read as conditions for the generator of crystals (wyckoff-gpt)[/bold]")
         for reason in found.reasons:
             console.print(f"  {escape(reason)}")
         if found.ignored:
             console.print(f"[yellow]not understood, not used:[/yellow] {escape(', '.join(found.ignored))}")
+        if not result["files"]:
+            console.print("\nNothing is drawn yet. Draw crystals with --out FOLDER here, or with this command:")
         console.print(f"\n{escape(command)}", soft_wrap=True)
         if result["files"]:
             console.print(

@@ -30,7 +30,8 @@ def sentence(result: dict[str, Any], judged: Sequence[Judged]) -> str:
             else "is undecided"
         )
         more = f"; undecided: {', '.join(best.open)}" if best.open and not best.passed else ""
-        return f"The best structure {word}{more}.{cut}"
+        others = " The others are for comparison." if len(judged) > 1 else ""
+        return f"The best structure {word}{more}.{others}{cut}"
     failed = [item for item in judged if not item.passed]
     if not failed:
         notes = any(f.alarm for item in judged if item.audit for f in item.audit.findings)
@@ -73,6 +74,8 @@ def _heading(item: Judged, console: Console) -> None:
     if energy is not None and energy == energy:
         force, limit = item.facts["max_force_ev_per_angstrom"], item.facts["force_limit_ev_per_angstrom"]
         parts.append(f"{energy:.4f} eV/atom, largest force {force:.3f} eV/angstrom (limit {limit:g})")
+    if "relaxed_energy_ev_per_atom" in item.facts:
+        parts.append("as fitted: its relaxation was taken back, see the report")
     told = f"  {'; '.join(parts)}" if parts else ""
     console.print(f"[bold]{escape(item.name)}[/bold]{told}: {'[green]passed[/green]' if item.passed else word}")
     if item.problem:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
+import numpy as np
+from markupsafe import Markup, escape
 
-from sozai.reports.page import Section, details, heading, join, paragraph, picture, render_page, table
+from sozai.reports.page import Section, beside, details, heading, join, paragraph, picture, render_page, table
 from sozai.reports.structure_view import drawn_cell, scene, scene_svg
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 MOST_ATOMS = 400
 """Cells with more atoms are not drawn."""
+BESIDE = 14
+"""Up to so many independent sites stand beside the picture."""
 _WORDS = {True: "passed", False: "FAILED", None: "not decided"}
 _HIDDEN = ("verdicts", "cpu_seconds")
 
@@ -40,7 +43,8 @@ def structures_page(
             body = join(body, *(paragraph(reason) for reason in read["impossible"]))
         sections.append(Section("The rules", "As code understood them.", body))
     for place, (item, structure) in enumerate(zip(items, structures, strict=True)):
-        sections.append(Section(item["name"], _lead(item), _structure(item, structure, place)))
+        best = "The best one. " if place == 0 and len(items) > 1 and result.get("kind") != "check" else ""
+        sections.append(Section(item["name"], best + _lead(item), _structure(item, structure, place)))
     if result.get("transcript"):
         sections.append(_transcript(result["transcript"]))
     good = bool(result.get("passed"))
@@ -78,10 +82,21 @@ def _structure(item: Mapping[str, Any], structure: Structure | None, place: int)
             f"a, b, c = {a:.3f}, {b:.3f}, {c:.3f} angstrom; "
             f"{alpha:.1f}, {beta:.1f}, {gamma:.1f} degrees; {cell.structure.density:.3f} g/cm3"
         )
+        if item.get("audit") is not None:
+            told = _as_in_the_file(structure, cell.structure) + told
         told += _relaxation(item.get("facts") or {})
-        parts.append(picture(scene_svg(scene(cell), item["formula"] or item["name"], prefix=f"s{place}"), told, True))
+        view = scene(cell)
+        drawn = picture(
+            scene_svg(view, item["formula"] or item["name"], prefix=f"s{place}"),
+            join(_legend(view), Markup("<br>"), escape(told)),
+            True,
+        )
         rows = [[site["element"], site["wyckoff"], *site["xyz"]] for site in cell.sites]
-        parts.append(details("Independent sites", table(["element", "position", "x", "y", "z"], rows)))
+        sites = table(["element", "position", "x", "y", "z"], rows)
+        if len(rows) <= BESIDE:
+            parts.append(beside(drawn, join(heading("Independent sites"), sites)))
+        else:
+            parts += [drawn, details("Independent sites", sites)]
     if item["verdicts"]:
         rows = [[_WORDS[v["passed"]], v["rule"], v["message"]] for v in item["verdicts"]]
         parts += [heading("Verdicts"), table(["", "rule", "what was found"], rows)]
@@ -106,10 +121,32 @@ def _structure(item: Mapping[str, Any], structure: Structure | None, place: int)
     return join(*parts)
 
 
+def _as_in_the_file(structure: Structure, drawn: Structure) -> str:
+    """The file's own cell where the drawn one, made symmetric, is another."""
+    own, other = (np.array(one.lattice.parameters) for one in (structure, drawn))
+    if len(structure) == len(drawn) and np.allclose(own, other, atol=2e-3):
+        return ""
+    a, b, c, alpha, beta, gamma = own
+    return (
+        f"The file: a, b, c = {a:.3f}, {b:.3f}, {c:.3f} angstrom; {alpha:.2f}, {beta:.2f}, {gamma:.2f} degrees. "
+        "Drawn, in its standard cell and made symmetric within 0.1 angstrom: "
+    )
+
+
+def _legend(view: Mapping[str, Any]) -> Markup:
+    """The colours of the elements."""
+    return Markup(" &nbsp; ").join(
+        Markup('<span style="color:{}">&#9679;</span> {}').format(element["colour"], element["symbol"])
+        for element in view["elements"]
+    )
+
+
 def _relaxation(facts: Mapping[str, Any]) -> str:
     """A cell means little without how far it was relaxed."""
     energy, force = facts.get("energy_per_atom_ev"), facts.get("max_force_ev_per_angstrom")
     if energy is None or force is None or energy != energy:
+        if facts.get("relaxed_energy_ev_per_atom") is not None:
+            return f"; the relaxation was {facts['relaxation']}"
         return "; not relaxed" if "misfit_angstrom" in facts else ""
     limit = facts.get("force_limit_ev_per_angstrom")
     return (

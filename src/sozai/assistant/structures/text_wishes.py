@@ -149,7 +149,7 @@ def wish_of_text(text: str) -> TextWish:
                 f"{', '.join(clash)} is asked for and excluded at the same time", "text", "drop one of the two"
             )
         found.conditions["elements" if exact else "required"] = elements
-        found.reasons.append(f"{'exactly' if exact else 'at least'} {', '.join(elements)}")
+        found.reasons.append(f"elements: {'exactly' if exact else 'at least'} {', '.join(elements)}")
         if exact and family is not None:
             _guess_formula(found, family, elements)
     found.ignored = [
@@ -320,6 +320,8 @@ def _guess_formula(found: TextWish, family: Family, elements: list[str]) -> None
     if len(fits) == 1:
         found.conditions.pop("elements", None)
         found.conditions["formula"] = next(iter(fits))
-        found.reasons.append(f"the family's ratios and the charges leave {found.conditions['formula']}")
+        found.reasons.append(
+            f"formula {found.conditions['formula']}: of the ratios that the family has, the one whose charges cancel"
+        )
     elif fits:
         found.reasons.append(f"formulas of the family that could be neutral: {', '.join(fits)}; none was chosen")

@@ -179,13 +179,12 @@ def relax_best(
         cut = "interrupted"
     if not cut and deadline is not None and time.monotonic() > deadline:
         cut = "time limit"
-    judged = _distinct(done)
+    others = [item for item in first if not np.isfinite(item.energy_per_atom)]
+    judged = _distinct([item for item in done if np.isfinite(item.energy_per_atom)])
     for item in judged:
         if item.relaxed and item.failed and id(item) in fits:
             _take_back(item, *fits[id(item)])
-    judged = ranked(judged)
-    others = [item for item in first if not np.isfinite(item.energy_per_atom)]
-    return judged + others + rest, cut
+    return ranked(judged) + others + rest, cut
 
 
 def _promise(item: Built) -> tuple:

@@ -88,10 +88,11 @@ def _charge(counts: dict[str, int], rules: StructureRules) -> Verdict:
         return Verdict("charge", None, f"Not judged: no oxidation state is stated for {', '.join(missing)}.")
     unit = reduced(counts)
     total = sum(rules.oxidation[element] * number for element, number in unit.items())
-    told = " ".join(f"{element}{rules.oxidation[element]:+g}" for element in unit)
+    told = " ".join(f"{element}{rules.oxidation[element]:+g}" for element in rules.oxidation if element in unit)
+    name = rules.formula if rules.formula and reduced(parse_formula(rules.formula)) == unit else spell(unit)
     if abs(total) < 1e-6:
-        return Verdict("charge", True, f"{spell(unit)} is neutral with {told}.")
-    return Verdict("charge", False, f"{spell(unit)} has charge {total:+g} with {told}.", abs(total), "e")
+        return Verdict("charge", True, f"{name} is neutral with {told}.")
+    return Verdict("charge", False, f"{name} has charge {total:+g} with {told}.", abs(total), "e")
 
 
 def _range(rule: str, value: float, limits: tuple[float, float], unit: str) -> Verdict:

@@ -113,7 +113,8 @@ def _polyhedron(
         message += f"at {min(lengths):.3f} to {max(lengths):.3f} angstrom"
         beyond = min(one.beyond for one in each if one.site in fit)
         message += f"; the next ligand is at {beyond:.2f}" if beyond < contacts.cutoff else ""
-        if nearest := _nearest_shapes(structure, [one for one in each if one.site in fit]):
+        fitting = [one for one in each if one.site in fit]
+        if rule.shape is None and (nearest := _nearest_shapes(structure, fitting)):
             message += f"; shape: {nearest}"
         message += "."
         return Verdict(name, True, message, 0.0, unit)
