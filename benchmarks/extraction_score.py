@@ -56,6 +56,10 @@ def score(cases: Sequence[Case], method: Callable[[Case], list[Record]], parts: 
     for case in cases:
         hit: set[int] = set()
         for record in method(case):
+            place = record.quantity.span
+            if any(place.start < b and a < place.end for a, b in case.open):
+                out.outside += 1
+                continue
             inside = any(a <= record.quantity.span.start < b for a, b in case.scope)
             matches = [n for n, gold in enumerate(case.gold) if agrees(record, gold, case, parts, lenient)]
             if set(record.doubts) - {CITED}:
@@ -116,7 +120,7 @@ def names_agree(one: str, other: str) -> bool:
         return False
     short, long = sorted((a, b), key=len)
     return a == b or (
-        len(short) >= 2 and re.search(rf"(?<![A-Za-z\d.]){re.escape(short)}(?![a-z\d.])", long) is not None
+        len(short) >= 2 and re.search(rf"(?<![A-Za-z\d.]){re.escape(short)}s?(?![a-z\d.])", long) is not None
     )
 
 

@@ -43,13 +43,15 @@ class Gold:
 
 @dataclass
 class Case:
-    """A document with its gold records; ``scope`` are the sentences that were annotated."""
+    """A document with its gold records; ``scope`` are the sentences that were annotated, ``open`` the places of values
+    that are not judged."""
 
     document: Document
     gold: list[Gold]
     scope: list[tuple[int, int]] = field(default_factory=list)
     wanted: tuple[str, ...] = ()
     names: list[tuple[int, int, str]] = field(default_factory=list)
+    open: list[tuple[int, int]] = field(default_factory=list)
 
 
 def own(use: str) -> list[Case]:
@@ -99,9 +101,10 @@ def passages(name: str) -> list[Case]:
         for record in entry["records"]:
             number, unit = record["value"].split()
             unit = "" if unit == "1" else unit
+            numbers = json.loads(number) if number.startswith("[") else [float(number)]
             materials = record["material"] if isinstance(record["material"], list) else [record["material"]]
             gold.append(
-                Gold(None, None, frozenset([record["property"]]), ((float(number), unit),),
+                Gold(None, None, frozenset([record["property"]]), tuple((float(n), unit) for n in numbers),
                      tuple(record["temperature"]), tuple(materials))
             )  # fmt: skip
         sentences = tuple(Sentence(a, b) for a, b in split_sentences(text))

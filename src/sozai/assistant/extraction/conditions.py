@@ -24,7 +24,7 @@ _SAME = re.compile(r"\b(?:at|under)\s(?:this|that|the same|these)\s(?:temperatur
 _MAKING = (
     r"sinter|anneal|calcin|(?:melt-)?blend|mix(?:ed|ing)|compound(?:ed|ing)|fir(?:ed|ing)\b|heat|dried|dry(?:ing)?\b|bak|deposit|crystalli[sz]ed|hot[\s-]?press|prepared|synthesi|stor(?:ed|age)|quench|"
     r"cur(?:ed|ing)\b|grown|treat|melted|pre-?coarsen|reduc(?:ed|tion) at|polymeri[sz]|immers|aged|aging|ageing|cast|stirr|reflux|"  # noqa: E501
-    r"prepar|pyroly|carboni[sz]|spray|extrud|soak|reacted|hydrothermal|molten at|press(?:ed|ing)|obtained by|mill|phase transition|carried out|kept|held at|stretched|drawn|oxidation at|oxidi[sz]ing"  # noqa: E501
+    r"sulfuri[sz]|seleni[sz]|nitrid|carburi[sz]|exfoliat|coprecipitat|solution-treat|age-harden|temper(?:ed|ing)|prepar|pyroly|carboni[sz]|spray|extrud|soak|reacted|hydrothermal|molten at|press(?:ed|ing)|obtained by|mill|phase transition|carried out|kept|held at|stretched|drawn|oxidation at|oxidi[sz]ing"  # noqa: E501
 )
 _MADE = re.compile(rf"\b(?:{_MAKING})\w*[^.;]*$", re.IGNORECASE)
 _MEASURED = re.compile(
@@ -198,7 +198,12 @@ def is_making(plain: str, start: int, place: int, pieces: Sequence[tuple[int, in
         tail = plain[place : place + 40]
         if re.search(r"\b(?:test|operat|cell|measur|perform)\w*\b", lead):
             return False
-        return re.match(r"[^,.;()]{0,14}\s(?:for\s\d|anneal|sinter|calcin|heat treatment)", tail) is not None
+        return (
+            re.match(
+                r"[^,.;()]{0,14}\s(?:for\s\d+(?:\.\d+)?\s?(?:h|min|s|d)|anneal|sinter|calcin|heat treatment)", tail
+            )
+            is not None
+        )
     between = lead[made.end() :]
     if re.match(r"[\s,]*(?:conductivity|cell|cells|sample|LLZO)?\s*$", between):
         return True

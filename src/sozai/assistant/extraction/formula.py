@@ -19,7 +19,7 @@ _AMOUNT = (
 _ATOM = rf"(?:{_LONGEST}){_AMOUNT}"
 _GROUP = rf"[(\[](?:{_ATOM}|\((?:{_ATOM})+\){_AMOUNT})+[)\]]{_AMOUNT}"
 FORMULA = re.compile(
-    rf"(?<![A-Za-z\d._])(?:\d(?:\.\d+)?(?=[A-Z(]))?(?:{_ATOM}|{_GROUP})+(?:[·•]\s?\d?\.?\d*H_?\{{?2\}}?O)?(?![A-Za-z])"
+    rf"(?<![A-Za-z\d._])(?:\d(?:\.\d+)?(?=[A-Z(]))?(?:{_ATOM}|{_GROUP})+(?:[·•]\s?\d?\.?\d*H_?\{{?2\}}?O)?(?:T_?\{{?\s?x\s?\}}?)?(?![A-Za-z])"
 )
 """Finds candidates in a text of ``plain_signs``; see ``is_formula``."""
 _WORDS = {

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sozai.assistant.extraction.abbreviations import find_definitions
 from sozai.assistant.extraction.formula import FORMULA, is_formula
+from sozai.assistant.extraction.mentions import Kind, Mention, joined, with_modifiers, without_overlaps
 from sozai.assistant.extraction.units import plain_signs, read_unit
 
-Kind = Literal["formula", "name", "abbreviation", "label", "generic", "device", "gas"]
-_SHARE = r"\d+(?:\.\d+)?\s?(?:mol|wt|at|vol|weight)\.?\s?%\s?(?:of\s)?"
 _POLYMER = re.compile(
     r"(?<![A-Za-z])(?:(?:sulfonated|cross-?linked|hyperbranched|cardo|aromatic|fluorinated|linear|isotactic|syndiotactic|atactic|amorphous)\s)?"
-    r"(?:[A-Za-z\d,'-]*-)?[Pp]oly(?:[-\s]?(?=[(\[{])|[a-z]{4,})"
+    r"(?:(?:[A-Za-z\d,'-]*-)?(?:[Cc]o|[Bb]io|[Hh]omo)?[Pp]oly(?:[-\s]?(?=[(\[{])|[a-z]{4,})|(?:[Cc]o-)?[Oo]ligo[a-z]{4,})"
 )
 _SHORT_POLYMER = re.compile(r"(?<![\w-])[A-Za-z]{0,2}P(?=\([A-Za-z][\w,'-]*-[\w'-]+\))")
 """``P(MMA-co-BA)``: a polymer by the abbreviations of its parts."""
@@ -30,9 +28,22 @@ _USED = (
     r"(?:was|were|is|are|has|have|had|shows?|showed|exhibit\w*|displays?|displayed|possess\w*|reach\w*|gave|gives)\b"
 )
 _SUFFIX_WORDS = re.compile(
-    r"(?:polyol|polymer\w*|polydispers\w*|polycrystal\w*|polyhedr\w*|polymorph\w*|polyelectrolyte\w*|polycondens\w*|polyaddition|polyester\s?ification|polarized|polynomial\w*|polytype\w*|polysomnograph\w*|polyanion\w*|polycation\w*|polymeri[sz]\w*|polyesterification|polyols|polycyclic|polyphenol\w*|polychromat\w*|polyvalent|polyfunctional)$",
+    r"(?:oligomer\w*|oligosaccharide\w*|polyol|polymer\w*|polydispers\w*|polycrystal\w*|polyhedr\w*|polymorph\w*|polyelectrolyte\w*|polycondens\w*|polyaddition|polyester\s?ification|polarized|polynomial\w*|polytype\w*|polysomnograph\w*|polyanion\w*|polycation\w*|polymeri[sz]\w*|polyesterification|polyols|polycyclic|polyphenol\w*|polychromat\w*|polyvalent|polyfunctional)$",
     re.I,
 )
+_BROKEN = re.compile(r"^\(|^[^(]*\)|\)\s?(?:and|with|from|prepared)\b|\s(?:prepared|synthesi[sz]ed|derived)\s")
+"""A long form of which a bracket is missing, or that is a clause."""
+_ORGANIC = re.compile(r"(?=.*C)(?=.*H)(?:[CHO]\d*)+")
+_NOUNS = r"(?:membrane|film|polymer|copolymer|composite|blend|ceramic|electrolyte|pellet|sample|glass|fib|network|hydrogel|foam|resin|elastomer|alloy|cathode|anode|electrode|powder|nano|matrix|layer|coating)"  # noqa: E501
+_TWO_CODES = re.compile(r"(?=(?:.*[A-Z]){4})[A-Za-z\d]{3,}-[A-Za-z\d]{2,}(?:-[A-Za-z\d]+)*")
+_OF_POLYMERS = re.compile(r"(?:PEEK|PAEK|PES|PPO|PVA|PBI|PPSU|PMMA|PVDF|PLA|PCL|PDMS|PANI|PEO|PEG)s?$")
+_ALLOY = re.compile(
+    r"(?<![\w-])(?:[A-Z][a-z]?(?:-\d{1,2}(?:\.\d+)?[A-Z][a-z]?){1,5}|(?:Inconel|Incoloy|Hastelloy|Vitreloy|Monel|Stellite|Zircaloy|Nitinol|Invar|Kovar|Waspaloy|Haynes|Rene)(?:[\s-]?(?:\d{1,4}[A-Z]{0,2}|[A-Z])(?![\w.]))?|"
+    r"(?:(?:AISI|SAE|AA)\s?)?\d{3,4}[A-Z]{0,2}\s(?:(?:stainless|carbon|mild|maraging|duplex|austenitic)\s)?(?:steel|alumini?um(?:\salloy)?)|[Ss]teel\s[A-Z]?\d{2,4}[A-Z]?)(?!\w)"
+)
+"""``Ti-6Al-4V``, ``Inconel 718``, ``316L stainless steel``, ``6061 aluminum alloy``."""
+_MIXED = re.compile(r"(?<![\w(])\((?:[A-Z][a-z]?,\s?){1,4}[A-Z][a-z]?\)(?:[A-Z][a-z]?|[\d.xyδ{}_-])+(?![a-z])")
+"""``(Bi,Sb)2Te3``."""
 _LABEL = re.compile(
     r"(?:\b(?:[Ss]amples?|[Ss]pecimens?|[Cc]ells?|[Mm]embranes?|[Pp]olymers?|[Cc]opolymers?|[Ff]ilms?|[Cc]ompounds?|[Mm]ix(?:ture)?|[Bb]atch|[Aa]lloys?)[\s-](?P<one>[A-Z]\d{0,2}|\d{1,2}[a-z]?|[IVX]{1,4})(?![\w-]|\.\d))"
     r"|(?<![\w-])(?P<code>[A-Z]{1,6}\d?-?\d{1,4}[a-z]?|[A-Z]{2,5}-[A-Z\d]{1,5}(?:-\d+)?)(?![\w/]|\.\d|-\d)"
@@ -43,7 +54,6 @@ _CAPITALS = re.compile(
 _ENDING = re.compile(
     r"-(?:based|doped|type|like|coated|grafted|supported|modified|containing|functionalized|free|rich|filled)$"
 )
-_JOINT = re.compile(r"\s?(?:-|/|\+|:|–)\s?")
 _ASIDE_CHEMICALS = set(
     [
         "H2",
@@ -108,31 +118,6 @@ _ASIDE_CHEMICALS = set(
     ]
 )
 """Gases, solvents and reagents: values are seldom theirs."""
-_DOPED = re.compile(
-    r"(?:-|\s)?(?:co-?|-co-)?(?:doped|substituted|stabili[sz]ed|containing|coated|modified|infiltrated|impregnated|added|reinforced|filled|supported|rich)[\s-]+$"
-)
-_WITH = re.compile(
-    rf"\s(?:with|containing|complexed with|blended with|doped with|stabili[sz]ed with|filled with|loaded with)\s(?:{_SHARE})?$"  # noqa: E501
-)
-
-
-@dataclass(frozen=True)
-class Mention:
-    """A material's name in the text.
-
-    Attributes:
-        start, end: its place.
-        text: as written.
-        kind: of name.
-        meaning: what it stands for where the text defines it, else what is written.
-    """
-
-    start: int
-    end: int
-    text: str
-    kind: Kind
-    meaning: str = ""
-    parts: tuple[str, ...] = field(default=(), compare=False)
 
 
 @lru_cache(maxsize=1)
@@ -171,17 +156,22 @@ class Names:
         self.plain = plain_signs(text)
         self.meanings: dict[str, str] = {}
         self.not_materials = set(_lists()["not_materials"])
+        never = frozenset(self.not_materials)
         self._codes: dict[str, bool] = {}
         for definition in find_definitions(self.plain):
             long = text[definition.long_start : definition.long_end]
-            if self._material_words(long):
+            if definition.short in never or definition.short.removesuffix("s") in never:
+                continue
+            if _BROKEN.search(long) is None and self._material_words(long):
                 self.meanings.setdefault(definition.short, long)
-            elif not _pattern("abbreviations").fullmatch(definition.short) and not self._formula_before(
-                definition.long_end
+            elif not (
+                _pattern("abbreviations").fullmatch(definition.short)
+                or self._formula_before(definition.long_end)
+                or self._before_a_noun(definition.short)
             ):
                 self.not_materials.add(definition.short)
         for match in re.finditer(r"\(([A-Z][A-Za-z\d-]{1,11})\)", self.plain):
-            if match.group(1) in self.meanings:
+            if match.group(1) in self.meanings or match.group(1) in never:
                 continue
             polymer = [found for found in _POLYMER.finditer(self.plain, max(0, match.start() - 80), match.start())
                        if self._polymer_end(found, match.start()) == match.start() - 1]  # fmt: skip
@@ -214,7 +204,7 @@ class Names:
         last = long.split()[-1] if long.split() else ""
         return bool(
             _POLYMER.search(long) or _pattern("names").search(long) or any(is_formula(m.group()) for m in FORMULA.finditer(plain_signs(long)))  # noqa: E501
-            or re.search(r"(?:ide|ate|ene|ine|one|ose|acid|ol|rubber|resin|oxide|clay|amide|imide|ether|glass|alloy|steel|nanotubes?|nanoparticles?|nanofibers?|epoxy|silane|siloxane|copolymers?|membranes?|composites?)s?$", last)  # noqa: E501
+            or re.search(r"(?:ide|ate|ene|ine|one|ose|acid|ol|rubber|resin|oxide|clay|amide|imide|ether|glass|alloy|steel|nanotubes?|nanoparticles?|nanofibers?|epoxy|silane|siloxane|copolymers?|membranes?|composites?|electrolytes?|oil|elastomers?|frameworks?|ionomers?|hydrogels?|networks?|fib(?:er|re)s?|nanosheets?|nanowires?|alloys?|zeolites?|perovskites?|garnets?)s?$", last)  # noqa: E501
         )  # fmt: skip
 
     def find(self, start: int, end: int) -> list[Mention]:
@@ -235,16 +225,22 @@ class Names:
             if window[last : last + 1] == "+" and not window[last + 1 : last + 2].isalpha():
                 continue  # an ion
             if re.fullmatch(r"[A-Z][a-z]?", window[match.start() : last]) and (
-                _ION.match(window, last) or _ADDED.search(window[max(start, match.start() - 30) : match.start()])
+                _ION.match(window, last)
+                or _ADDED.search(window[max(start, match.start() - 30) : match.start()])
+                or re.match(r"\([A-Za-z]", window[last : last + 2])
+                or re.search(r"\b(?:mol|g|kg)\s?\($", window[max(start, match.start() - 6) : match.start()])
             ):
-                continue  # an ion, or what was added
+                continue  # an ion, what was added, a metal of a catalyst
             if is_formula(window[match.start() : last]) and window[match.start() : last] not in self.not_materials:
                 bare = re.sub(r"[\s_{}]", "", window[match.start() : last])
-                add(match.start(), last, "gas" if bare in _ASIDE_CHEMICALS else "formula")
+                add(match.start(), last, "gas" if bare in _ASIDE_CHEMICALS or _ORGANIC.fullmatch(bare) else "formula")
         for match in (*_POLYMER.finditer(window, start, end), *_SHORT_POLYMER.finditer(window, start, end)):
             stop = self._polymer_end(match, end)
             if stop is not None:
                 add(match.start(), stop, "name")
+        for pattern in (_ALLOY, _MIXED):
+            for match in pattern.finditer(window, start, end):
+                add(match.start(), match.end(), "name")
         for key, kind in (("names", "name"), ("abbreviations", "abbreviation"), ("devices", "device")):
             for match in _pattern(key).finditer(window, start, end):
                 if match.group() not in self.not_materials or key == "devices":
@@ -263,10 +259,14 @@ class Names:
             ):
                 first = match.start("one") if match["one"] and re.match(r"\w+s\b", match.group()) else match.start()
                 add(first, match.end(), "label")
+                if match["one"] and re.fullmatch(r"[A-Z]\d{1,2}", match["one"]):
+                    found[-1] = replace(found[-1], meaning=match["one"])
         for match in _CAPITALS.finditer(window, start, end):
             word = _ENDING.sub("", match.group())
             parts = [part.removesuffix("s") for part in re.split(r"[-:]", word)]
-            named = not any(part in self.not_materials for part in (*parts, *re.split(r"[-:]", word), word))
+            named = word not in self.not_materials and word.removesuffix("s") not in self.not_materials
+            named = named and not all(part in self.not_materials for part in parts)
+            named = named and parts[0] not in self.not_materials
             roman = all(re.fullmatch(r"[IVX]+", part) for part in parts)
             strange = word.startswith(("ASR", "Cell", "pH", "IEC")) or len(word) < 3 or read_unit(word, 0) is not None
             if named and not roman and not strange and self._trusted(word):
@@ -284,27 +284,41 @@ class Names:
             add(start + match.start(), start + match.end(), "generic")
         kept = [
             replace(m, kind="gas") if re.sub(r"[\s_{}]", "", self.plain[m.start : m.end]) in _ASIDE_CHEMICALS else m
-            for m in _without_overlaps(found)
+            for m in without_overlaps(found)
             if not window.startswith("-type ", m.end)
         ]
-        return self._with_modifiers(self._joined(kept), start)
+        return with_modifiers(joined(kept, self.text, self.plain), self.text, self.plain, start)
 
     def _trusted(self, word: str) -> bool:
         """Whether letters in capitals that no list knows are used as a material's name somewhere in the document."""
         bare = word.removesuffix("s")
         if bare not in self._codes:
-            nouns = r"(?:membrane|film|polymer|copolymer|composite|blend|ceramic|electrolyte|pellet|sample|glass|fib|network|hydrogel|foam|resin|elastomer|alloy|cathode|anode|electrode|powder|nano|matrix|layer|coating)"  # noqa: E501
-            named = re.search(
-                rf"(?<![\w-]){re.escape(bare)}s?(?:\s(?:and|or|/)\s[\w-]+)?[\s-](?:[a-z]+\s)?{nouns}", self.plain
-            )
+            named = self._before_a_noun(bare)
             word = rf"(?<![\w-]){re.escape(bare)}s?"
             subject = re.search(
                 rf"(?:^|[.;:]\s)(?:The\s)?{word}\s(?:[a-z]+ly\s)?{_USED}|\b(?:neat|pure|pristine|unmodified|give|gave|giving|yield|called|named|obtain)\s{word}(?![\w-])",
                 self.plain,
             )
             coded = re.search(r"\d", bare) is not None and ("-" in bare or len(re.findall(r"[A-Z]", bare)) > 3)
-            self._codes[bare] = bool(named) or bool(subject) or self.plain.count(bare) >= 4 or coded
+            coded = coded or (
+                re.fullmatch(r"[A-Z]{1,2}", bare.split("-")[0]) is not None
+                and (
+                    bare.split("-")[-1] in self.meanings
+                    or _pattern("abbreviations").fullmatch(bare.split("-")[-1]) is not None
+                )
+            )
+            coded = coded or _TWO_CODES.fullmatch(bare) is not None or _OF_POLYMERS.search(bare) is not None
+            self._codes[bare] = named or bool(subject) or self.plain.count(bare) >= 4 or coded
         return self._codes[bare]
+
+    def _before_a_noun(self, code: str) -> bool:
+        """Whether the document says "X membranes", "X films" and the like."""
+        return (
+            re.search(
+                rf"(?<![\w-]){re.escape(code)}s?(?:\s(?:and|or|/)\s[\w-]+)?[\s-](?:[a-z]+\s)?{_NOUNS}", self.plain
+            )
+            is not None
+        )
 
     def _polymer_end(self, match: re.Match[str], end: int) -> int | None:
         last = match.end()
@@ -326,93 +340,3 @@ class Names:
         if more and "(" not in word:
             last = more.end()
         return None if _SUFFIX_WORDS.search(word) else last
-
-    def _joined(self, mentions: Sequence[Mention]) -> list[Mention]:
-        """``NiO-YSZ``, ``EC/DMC``, ``PEO-LiTFSI``: names joined by a sign are one."""
-        out: list[Mention] = []
-        for mention in mentions:
-            if (
-                out
-                and out[-1].kind not in ("generic", "device", "gas")
-                and mention.kind not in ("generic", "device", "gas")
-            ):
-                gap = self.plain[out[-1].end : mention.start]
-                if gap and _JOINT.fullmatch(gap):
-                    first = out.pop()
-                    kind: Kind = "label" if mention.kind == "label" else "name"
-                    text = self.text[first.start : mention.end]
-                    out.append(Mention(first.start, mention.end, text, kind, text, (first.text, mention.text)))
-                    continue
-            out.append(mention)
-        return out
-
-    def _with_modifiers(self, mentions: Sequence[Mention], start: int) -> list[Mention]:
-        """``8 mol% Y2O3-doped ZrO2``, ``Ta-doped LLZO``, ``PEO with 10 wt% SiO2`` are one name each."""
-        out: list[Mention] = []
-        for mention in mentions:
-            if (
-                out
-                and mention.kind in ("formula", "name", "abbreviation")
-                and out[-1].kind in ("formula", "name", "abbreviation")
-            ):
-                gap = self.plain[out[-1].end : mention.start]
-                if (
-                    gap.startswith(")")
-                    and len(out) > 1
-                    and out[-1].start - out[-2].end <= 2
-                    and _WITH.fullmatch(gap[1:])
-                ):
-                    out.pop()  # poly(ethylene oxide) (PEO) with ...
-                    gap = gap[1:]
-                if _DOPED.fullmatch(gap) or _WITH.fullmatch(gap):
-                    first = out.pop()
-                    mention = replace(
-                        mention,
-                        start=first.start,
-                        text=self.text[first.start : mention.end],
-                        meaning=self.text[first.start : mention.end],
-                    )
-            if mention.kind in ("formula", "name", "abbreviation"):
-                lead = self.plain[max(start, mention.start - 40) : mention.start]
-                dopant = re.search(
-                    rf"(?:{_SHARE})?(?<![A-Za-z])(?:[A-Z][a-z]?(?:,\s?[A-Z][a-z]?)?(?:-|\s)(?:co-?)?(?:doped|substituted|stabili[sz]ed|containing)|undoped|pristine|pure|neat)[\s-]$",
-                    lead,
-                )
-                share = (
-                    None
-                    if dopant
-                    else re.search(rf"(?:{_SHARE}|\d+(?:\.\d+)?\sM\s)$", lead)
-                    if "doped" in mention.text or "stabili" in mention.text or re.search(r"\d\sM\s$", lead)
-                    else None
-                )
-                grown = dopant or share
-                if grown:
-                    first_place = mention.start - len(lead) + grown.start()
-                    text = self.text[first_place : mention.end]
-                    mention = replace(mention, start=first_place, text=text, meaning=text)
-            solution = re.compile(r"\sin\s$") if re.match(r"\d+(?:\.\d+)?\sM\s", out[-1].text if out else "") else None
-            if out and solution and solution.fullmatch(self.plain[out[-1].end : mention.start]):
-                first = out.pop()
-                text = self.text[first.start : mention.end]
-                mention = replace(mention, start=first.start, text=text, meaning=text)
-            out.append(mention)
-        return out
-
-
-def _without_overlaps(mentions: Sequence[Mention]) -> list[Mention]:
-    rank = {"formula": 0, "gas": 0, "name": 1, "abbreviation": 2, "label": 3, "device": 4, "generic": 5}
-    chosen: list[Mention] = []
-    for mention in sorted(mentions, key=lambda m: (-(m.end - m.start), rank[m.kind], m.start)):
-        if all(mention.end <= other.start or mention.start >= other.end for other in chosen):
-            chosen.append(mention)
-    return sorted(chosen, key=lambda m: m.start)
-
-
-def same_material(one: str, other: str, meanings: Mapping[str, str] | None = None) -> bool:
-    """Whether two names are the same but for spaces, signs, case and abbreviation."""
-    known = meanings or {}
-
-    def key(name: str) -> str:
-        return re.sub(r"[\s_{}^$-]", "", plain_signs(known.get(name, name))).lower()
-
-    return key(one) == key(other)

@@ -35,6 +35,10 @@ _CHANGE = re.compile(
     r"\b(?:increas|decreas|rose|rais|ris|drop|reduc|enhanc|improv|grew|grow|degrad|jump|fall|fell|declin|lower|going|boost|chang|shift|diminish|elevat|upgrad|climb|went|extend|promot|accompan|by|started)\w*\b[^.;]{0,90}$",
     re.IGNORECASE,
 )
+_FROM = re.compile(
+    r"\b(?:increas|decreas|rose|rais|drop|reduc|enhanc|improv|grew|fell|lower|chang)\w*[^.;]{0,60}\bfrom\s(?:about\s|ca\.\s|~)?$",
+    re.I,
+)
 _SPREAD = re.compile(r"\b(?:rang|vari|vary|between|span|lies|lay|interval)\w*\b[^.;,]{0,40}$", re.IGNORECASE)
 
 
@@ -177,6 +181,10 @@ def _joined(plain: str, atoms: Sequence[Found]) -> list[Found]:
             lead = plain[max(0, atom.start - 120) : atom.start]
             between = re.search(r"\bbetween\s?(?:about|~)?\s?$", lead, re.I) and re.fullmatch(r"\s?and\s?", gap)
             same = atom.unit is None or atom.unit == other.unit
+            if atom.unit is None and other.unit is None and gap == " to " and _FROM.search(lead):
+                merged += [replace(atom, change="from"), replace(other, change="to")]
+                place += 2
+                continue
             if same and other.unit is not None and (between or _TO.fullmatch(gap) or (gap == "" and other.value < 0)):
                 unit = other.unit
                 left = replace(atom, unit=unit)

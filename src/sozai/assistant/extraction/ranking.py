@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from sozai.assistant.extraction.clauses import clause_of, cost
-from sozai.assistant.extraction.materials import Mention
+from sozai.assistant.extraction.mentions import Mention
 from sozai.assistant.extraction.quantities import Found
-from sozai.assistant.extraction.subjects import is_aside, is_compared
+from sozai.assistant.extraction.subjects import is_aside, is_compared, is_helper
 
 MOST_BEFORE = 5
 """Materials of earlier sentences that are weighed."""
@@ -28,6 +28,15 @@ _NOUN = re.compile(
 _REFERENCE = re.compile(r"(?:pristine|neat|pure|commercial|unmodified|conventional|original|undoped|bare)\s$", re.I)
 _PRODUCT = re.compile(r"\b(?:Nafion|Kapton|Celgard|Matrimid|Aquivion|Teflon|Hyflon|Pebax)\b")
 """Products sold: papers name them to compare with their own."""
+_REAGENT = re.compile(
+    r"(?<!poly)(?:anhydride|diamine|aniline|acid|chlorides?|bromide|iodide|nitrate|sulfate|hydroxide|acrylate|acrylic|styrene|isocyanate|methylene\w*|phenols?|diols?|glycol|amines?|benzene|toluene|thiophene|pyrrole|pyridine|aldehyde|monomers?|catalysts?|initiator|plasticizer|lactone|lactide|carbonate|ester|ether|alcohol|solvent|salt|silane|water|dye|enzyme|oil)$",
+    re.IGNORECASE,
+)
+"""Names of what a material is made from rather than of the material: monomers, solvents, salts."""
+_POLYMERIC = re.compile(r"poly|rubber|epoxy|resin|cellulose|chitosan|nylon|PI$|P[A-Z]{2,}|gelatin|starch")
+_NOUNS_OF_POLYMERS = frozenset(["polymer", "copolymer", "homopolymer", "terpolymer", "elastomer", "resin", "ionomer", "hydrogel", "gel", "blend", "adhesive", "network"])  # fmt: skip  # noqa: E501
+_NOUNS_OF_SOLIDS = frozenset(["ceramic", "pellet", "oxide", "crystal", "alloy", "glass", "phase", "compound", "conductor", "powder"])  # fmt: skip  # noqa: E501
+_IN_BRACKETS = re.compile(r"\s?[(\[]\s?(?:for\s|in\s|of\s)?(?:the\s)?$")
 _OWN = re.compile(r"\b(?:of|for)\s(?:the\s|our\s|a\s)?$", re.I)
 
 
@@ -41,18 +50,30 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Spoken:
-    """What was said of a material before a sentence: its last mention, how often, how lately, how strongly."""
+    """What was said of a material before a sentence.
+
+    Attributes:
+        mention: the last one; ``sentence`` it stands in.
+        first: sentence that named it first; ``count``: how often it was named.
+        weight: how much it has been spoken of, lately more than long ago.
+        role: of the last mention: ``"subject"``, ``"aside"``, ``"compared"`` or ``""``.
+        subjects: how often it was the first of a sentence, not in passing.
+        nouns: what it was called: "LLZO pellets" were pellets.
+    """
 
     mention: Mention
     sentence: int
     first: int
     count: int
     weight: float
+    role: str = ""
+    subjects: int = 0
+    nouns: frozenset[str] = frozenset()
 
 
 @lru_cache(maxsize=1)
 def weights() -> dict[str, Any]:
-    """The fitted numbers: ``material``, ``record``, ``threshold`` and where they come from."""
+    """The fitted numbers: ``material``, ``record``, ``device record``, ``threshold`` and where they come from."""
     return json.loads(Path(__file__).with_name("weights.json").read_text(encoding="utf-8"))
 
 
@@ -74,13 +95,18 @@ def candidates_of(one: Found, cue: tuple[int, int] | None, mentions: Sequence[Me
     """
     named = [m for m in mentions if m.kind not in ("generic", "gas")]
     total = sum(spoken.count for spoken in before) + len(named)
-    known = {_key(spoken.mention.meaning): spoken for spoken in before}
+    known = {key_of(spoken.mention.meaning): spoken for spoken in before}
+    nouns = {noun_of(m.text) for m in mentions if m.kind == "generic" and m.start < one.start}
+    owners = sum(bool(nouns & spoken.nouns) for spoken in before)
+    most = max((spoken.subjects for spoken in before), default=0)
     places: dict[str, list[Mention]] = {}
     for mention in named:
-        places.setdefault(_key(mention.meaning), []).append(mention)
+        places.setdefault(key_of(mention.meaning), []).append(mention)
     chosen, how = rule
-    chosen_key = _key(chosen.meaning) if chosen is not None else ""
+    chosen_key = key_of(chosen.meaning) if chosen is not None else ""
     home = clause_of(pieces, one.start)
+    main = [m for m in named if not is_aside(plain, start, m)]
+    before_it = [m for m in named if m.end <= one.start]
     out = []
     for key, group in places.items():
         mention = (
@@ -89,6 +115,7 @@ def candidates_of(one: Found, cue: tuple[int, int] | None, mentions: Sequence[Me
         assert mention is not None
         spoken = known.get(key)
         features = _general(mention, spoken, len(group), total, key == chosen_key, how, device)
+        features |= _in_text(mention, spoken, nouns, owners, most)
         first, last = sorted(((mention.start, mention.end), (one.start, one.end)))
         between = {k for k, others in places.items() if k != key and any(first[1] <= m.start < last[0] for m in others)}
         lead, tail = plain[max(start, mention.start - 30) : mention.start], plain[mention.end : mention.end + 40]
@@ -102,19 +129,31 @@ def candidates_of(one: Found, cue: tuple[int, int] | None, mentions: Sequence[Me
             "first of the sentence": float(named[0] in group),
             "an aside": float(is_aside(plain, start, mention)),
             "compared with": float(is_compared(plain, start, mention)),
+            "compared with, behind": float(mention.start >= one.end and is_compared(plain, start, mention)),
+            "a helper": float(is_helper(plain, mention)),
             "a reference": float(_REFERENCE.search(lead) is not None),
             "of or for it": float(_OWN.search(lead) is not None),
             "before a noun": float(_NOUN.match(tail) is not None),
             "behind the property": float(cue is not None and cue[1] <= mention.start < one.start),
+            "in brackets behind the value": float(
+                _IN_BRACKETS.fullmatch(plain[one.end : mention.start]) is not None
+                and plain[mention.end : mention.end + 1] in (")", "]")
+            ),
+            "main of the sentence": float(bool(main) and main[0] in group),
+            "nearest before": float(bool(before_it) and before_it[-1] in group),
         }
         out.append(Candidate(mention, features))
-    earlier = sorted((s for k, s in known.items() if k not in places), key=lambda s: -s.weight)
+    earlier = sorted(
+        (s for k, s in known.items() if k not in places and (device or s.mention.kind != "device")),
+        key=lambda s: -s.weight,
+    )
     kept = earlier[:MOST_BEFORE]
-    kept += [s for s in earlier[MOST_BEFORE:] if _key(s.mention.meaning) == chosen_key]
+    kept += [s for s in earlier[MOST_BEFORE:] if key_of(s.mention.meaning) == chosen_key]
     strongest = max((s.count for s in before), default=0)
     for spoken in kept:
-        ours = _key(spoken.mention.meaning) == chosen_key
+        ours = key_of(spoken.mention.meaning) == chosen_key
         features = _general(spoken.mention, spoken, 0, total, ours, how, device)
+        features |= _in_text(spoken.mention, spoken, nouns, owners, most)
         features |= {
             "one sentence back": float(number - spoken.sentence == 1),
             "sentences back": math.log1p(number - spoken.sentence),
@@ -122,6 +161,10 @@ def candidates_of(one: Found, cue: tuple[int, int] | None, mentions: Sequence[Me
             "most spoken of before": float(spoken is earlier[0]),
             "most frequent before": float(spoken.count == strongest),
             "others in the sentence": float(bool(places)),
+            "others, not in passing, in the sentence": float(bool(main)),
+            "subject of the last": float(spoken.role == "subject"),
+            "in passing before": float(spoken.role == "aside"),
+            "compared with before": float(spoken.role == "compared"),
         }
         out.append(Candidate(spoken.mention, features))
     return out
@@ -146,6 +189,32 @@ def _general(
     }
 
 
+def _in_text(mention: Mention, spoken: Spoken | None, nouns: set[str], owners: int, most: int) -> dict[str, float]:
+    """Features of what the text says of the material elsewhere, and of the noun the sentence uses for it."""
+    polymeric = _POLYMERIC.search(mention.meaning) is not None
+    own = spoken is not None and bool(nouns & spoken.nouns)
+    return {
+        "a reagent": float(_REAGENT.search(mention.meaning) is not None and not polymeric),
+        "most often a subject": float(spoken is not None and spoken.subjects == most > 0),
+        "never a subject": float(spoken is not None and spoken.subjects == 0),
+        "its noun": float(own),
+        "its noun alone": float(own and owners == 1),
+        "another's noun": float(not own and owners > 0),
+        "noun fits": float(
+            (bool(nouns & _NOUNS_OF_POLYMERS) and polymeric)
+            or (bool(nouns & _NOUNS_OF_SOLIDS) and mention.kind == "formula")
+        ),
+        "noun does not fit": float(
+            (bool(nouns & _NOUNS_OF_POLYMERS) and not polymeric) or (bool(nouns & _NOUNS_OF_SOLIDS) and polymeric)
+        ),
+    }
+
+
+def noun_of(text: str) -> str:
+    """A generic name in singular."""
+    return text.lower().removesuffix("s") if not text.lower().endswith("ss") else text.lower()
+
+
 def chances(candidates: Sequence[Candidate], fitted: Mapping[str, float] | None = None) -> list[float]:
     """For each candidate the chance that the value is its own, among them; fitted weights by default."""
     table = weights()["material"] if fitted is None else fitted
@@ -155,12 +224,13 @@ def chances(candidates: Sequence[Candidate], fitted: Mapping[str, float] | None 
     return [share / sum(shares) for share in shares]
 
 
-def probability(features: Mapping[str, float], fitted: Mapping[str, float] | None = None) -> float:
-    """The chance that a whole record is right."""
-    table = weights()["record"] if fitted is None else fitted
+def probability(features: Mapping[str, float], device: bool, fitted: Mapping[str, float] | None = None) -> float:
+    """The chance that a whole record is right; a device's value has weights of its own."""
+    table = weights()["device record" if device else "record"] if fitted is None else fitted
     score = table.get("constant", 0.0) + sum(table.get(name, 0.0) * x for name, x in features.items())
     return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, score))))
 
 
-def _key(name: str) -> str:
+def key_of(name: str) -> str:
+    """A name without signs, case and plural, for comparing."""
     return re.sub(r"[\s_{}-]", "", name).lower().removesuffix("s")

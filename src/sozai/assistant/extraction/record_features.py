@@ -11,15 +11,15 @@ from collections.abc import Mapping, Sequence
 
 from sozai.assistant.extraction.clauses import cost
 from sozai.assistant.extraction.conditions import Condition
-from sozai.assistant.extraction.materials import Mention
+from sozai.assistant.extraction.mentions import Mention
 from sozai.assistant.extraction.quantities import Found
 from sozai.assistant.extraction.record import Quantity
-from sozai.assistant.extraction.values import Value
+from sozai.assistant.extraction.unnamed import Value
 
 
 def record_features(value: Value, one: Found, mentions: Sequence[Mention], conditions: Sequence[Condition],
                     attached: Mapping[str, Quantity], unsure: Sequence[str], plain: str, start: int, end: int,
-                    shares: Sequence[float], agreed: bool, doubts: int, mention: Mention | None) -> dict[str, float]:  # fmt: skip  # noqa: E501
+                    doubts: int) -> dict[str, float]:  # fmt: skip
     """Features by name.
 
     Args:
@@ -27,23 +27,17 @@ def record_features(value: Value, one: Found, mentions: Sequence[Mention], condi
         mentions, conditions: of its sentence.
         attached: the record's conditions; ``unsure``: those that may belong to another value.
         plain, start, end: of the sentence, signs unified.
-        shares: chances of the candidate materials, the best first.
-        agreed: whether the best one is the rules' choice too.
         doubts: how many the rules have.
-        mention: the best candidate.
     """
-    best = shares[0] if shares else 0.0
     heat = attached.get("temperature")
     offered = any(condition.name == "temperature" for condition in conditions)
     takes = "temperature" in value.property.conditions
     far = cost(plain, min(heat.span.end, one.end), max(heat.span.start, one.start)) if heat is not None else 0.0
     return {
-        "chance of the material": math.log(max(best, 1e-4) / max(1.0 - best, 1e-2)),
-        "the rules agree": float(agreed),
-        "material of an earlier sentence": float(mention is None or mention.start < start),
         "no property's name": float(value.cue is None),
         "a list": float(value.rank is not None),
         "several materials": float(len({m.meaning for m in mentions if m.kind not in ("generic", "gas")}) > 1),
+        "no temperature": float(takes and heat is None),
         "temperature left": float(takes and heat is None and offered),
         "temperature taken": float(heat is not None),
         "temperature far": math.log1p(far),
@@ -52,5 +46,29 @@ def record_features(value: Value, one: Found, mentions: Sequence[Mention], condi
         "a range": float(value.low is not None),
         "a change": float(bool(one.change)),
         "doubts of the rules": float(min(doubts, 2)),
-        "long sentence": math.log(min(max(end - start, 80), 400) / 200.0),
+        "long sentence": math.log(min(max(end - start, 80), 400) / 200.0) if value.property.of == "device" else 0.0,
     }
+
+
+_OF_THE_MATERIAL = (
+    "in the sentence", "in the value's clause", "behind the value", "alone in the sentence", "others between", "an aside", "compared with",  # noqa: E501
+    "a helper", "a reagent", "a product", "a short name", "never a subject", "most often a subject", "its noun", "another's noun",  # noqa: E501
+    "noun fits", "noun does not fit", "one sentence back", "sentences back", "subject of the last", "in passing before",
+    "compared with before", "others, not in passing, in the sentence", "most frequent before", "a label", "a name", "a formula",  # noqa: E501
+    "the rules' choice", "the rules' choice, of", "the rules' choice, for", "the rules' choice, clause", "the rules' choice, aside",  # noqa: E501
+    "the rules' choice, before", "the rules' choice, behind", "the rules' choice, earlier clause",
+)  # fmt: skip
+
+
+def material_features(best: Mapping[str, float], share: float, device: bool) -> dict[str, float]:
+    """What a record's chance takes from its material: the candidate's own features and its chance among the others.
+
+    A device's value takes less: cells are spoken of in another way, and there are fewer records to fit it on.
+    """
+    chance = {"chance of the material": math.log(max(share, 1e-4) / max(1.0 - share, 1e-2))}
+    if device:
+        return chance | {
+            "material the rules' choice": best["the rules' choice"],
+            "material of an earlier sentence": float("in the sentence" not in best),
+        }
+    return chance | {f"material {name}": best[name] for name in _OF_THE_MATERIAL if best.get(name)}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sozai.assistant.extraction.clauses import clause_of, in_brackets
-from sozai.assistant.extraction.materials import Mention
+from sozai.assistant.extraction.mentions import Mention
 from sozai.assistant.extraction.quantities import Found
 
 _LIST = re.compile(
@@ -33,6 +33,12 @@ _ASIDE = re.compile(
 )
 
 
+_HELPER = re.compile(
+    r"\)?\s(?:(?:nano)?particles?|catalysts?|initiators?|complex|monomers?|precursors?|solutions?|substrates?|targets?|additives?|fillers?|nanofillers?|supports?|crosslinkers?|plasticizers?|nucleating|as\s(?:an?\s|the\s)?(?:[\w-]+\s){0,2}(?:catalyst|initiator|additive|filler|solvent|transport|pore|plasticizer|crosslink\w*|precursor|sintering|source|agent|aid|hardener|former))\b",
+    re.IGNORECASE,
+)
+
+
 @dataclass(frozen=True)
 class Choice:
     """A material for a value, how it was found, and why that may be wrong."""
@@ -51,7 +57,8 @@ def lists_of(mentions: Sequence[Mention], plain: str) -> list[list[Mention]]:
             runs[-1].append(mention)
         else:
             runs.append([mention])
-    return runs
+    # "three polyurethanes, A, B and C": the first is what all of them are
+    return runs + [run[1:] for run in runs if len(run) > 2 and run[0].kind == "name" and run[0].text.endswith("s")]
 
 
 def choose(value: Found, cue: tuple[int, int] | None, rank: tuple[int, int] | None, mentions: Sequence[Mention], plain: str, start: int,  # noqa: E501
@@ -97,6 +104,14 @@ def choose(value: Found, cue: tuple[int, int] | None, rank: tuple[int, int] | No
             ):
                 return Choice(mention, "for")
             break
+    for mention in usable:
+        inside = re.fullmatch(r"\s?[(\[]\s?(?:for\s|in\s)?(?:the\s)?", plain[value.end : mention.start])
+        if (
+            inside
+            and plain[mention.end : mention.end + 1] in (")", "]", ",")
+            and mention.kind not in ("generic", "device")
+        ):
+            return Choice(mention, "brackets behind")
     home = clause_of(pieces, value.start)
     eligible = [mention for mention in before_it if not _COMPARED.search(plain[start : mention.start])]
     fresh = (
@@ -171,6 +186,11 @@ def is_aside(plain: str, start: int, mention: Mention) -> bool:
     """Whether a material is named in passing: "using A", "with A", "compared with A"."""
     lead = plain[max(start, mention.start - 60) : mention.start]
     return _ASIDE.search(lead) is not None or _COMPARED.search(lead) is not None
+
+
+def is_helper(plain: str, mention: Mention) -> bool:
+    """Whether a name is that of a catalyst, a filler, a substrate and the like: "TiO2 nanoparticles", "SnO2 as"."""
+    return _HELPER.match(plain, mention.end) is not None
 
 
 def is_compared(plain: str, start: int, mention: Mention) -> bool:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from sozai.assistant.documents.document import Document, DocumentTable, Span
 from sozai.assistant.extraction.formula import resolve, unknowns
-from sozai.assistant.extraction.materials import Mention, Names
+from sozai.assistant.extraction.materials import Names
+from sozai.assistant.extraction.mentions import Mention
 from sozai.assistant.extraction.quantities import Found, find_quantities
 from sozai.assistant.extraction.record import Quantity, Record
 from sozai.assistant.extraction.schema import Property

@@ -19,7 +19,7 @@ _PREFIXED = {  # symbol as written: pint's name; these take prefixes
     "g": "gram", "s": "second", "Pa": "pascal", "N": "newton", "J": "joule", "eV": "electron_volt", "mol": "mole",
     "Hz": "hertz", "T": "tesla", "F": "farad", "L": "liter", "l": "liter", "K": "kelvin", "bar": "bar",
     "Ω": "ohm", "\u2126": "ohm", "ohm": "ohm", "Ohm": "ohm", "cal": "calorie", "C": "coulomb", "Da": "gram/mole", "emu": "emu",  # noqa: E501
-    "eq": "mole", "equiv": "mole", "P": "poise", "M": "molar", "h": "hour",
+    "eq": "mole", "equiv": "mole", "P": "poise", "mho": "siemens", "M": "molar", "h": "hour",
 }  # fmt: skip
 _PREFIXES = {"": "", "k": "kilo", "M": "mega", "G": "giga", "T": "tera", "d": "deci", "c": "centi", "m": "milli"}
 _PREFIXES |= {"μ": "micro", "µ": "micro", "u": "micro", "n": "nano", "p": "pico", "f": "femto"}
@@ -62,6 +62,16 @@ _GAP = re.compile(
 )
 _PER_DEGREE = re.compile(r"\s?(?:/|per)\s?(?:\^?\{?[°ºo]\}?\s?C|degC)\b|\s?[°º]\s?C\s?\^?\{?\s?-\s?1\s?\}?")
 _LETTERS = re.compile(r"[A-Za-zΩΩμµÅÅ%]+|%")
+_AS_ONE = (
+    (re.compile(r"(?P<p>[kmμµ]?)W\s?/\s?\(?m\s?[-·⋅∙ ]?\s?K(?![A-Za-z\d^-])\)?"), "({p}watt)*(meter)**-1*(kelvin)**-1"),
+    (
+        re.compile(r"(?P<p>[kMG]?)Pa\s?[·⋅∙*.]?\s?(?:m\s?\^?\{?\s?1\s?/\s?2\s?\}?|√\s?\(?m\)?|m½)"),
+        "({p}pascal)*(meter)**0.5",
+    ),
+    (re.compile(r"(?P<p>[kM])Oe\b"), "{p}oersted"),
+    (re.compile(r"(?P<p>)HV_?\{?\d{1,2}(?:\.\d+)?\}?(?![\w.])"), "{p}vickers"),
+)
+"""Units that are not read word by word: ``W/mK`` is no millikelvin."""
 _LONE = {"C", "P", "M", "d", "F", "T", "l", "f"}  # alone they are more often something else
 
 
@@ -104,6 +114,9 @@ def read_unit(text: str, place: int) -> Unit | None:
     share = _SHARES.match(text, start)
     if share:
         return Unit(share.end(), "share")
+    for pattern, known in _AS_ONE:
+        if (one := pattern.match(text, start)) is not None:
+            return Unit(one.end(), known.format(p=_PREFIXES[one["p"]]))
     parts: list[str] = []
     here, sign, brackets, explicit = start, 1, 0, False
     while True:
@@ -117,7 +130,12 @@ def read_unit(text: str, place: int) -> Unit | None:
             exponent = float(power.group(1).replace(" ", ""))
             end = power.end()
         elif (
-            parts and not explicit and not brackets and text[here - 1 : here] == " " and not _compound(parts[-1], name)
+            parts
+            and not explicit
+            and not brackets
+            and text[here - 1 : here] == " "
+            and not _compound(parts[-1], name)
+            and not (sign < 0 and name in ("hour", "second", "bar", "day"))  # "L/m2 h" is per m2 and per h
         ):
             break  # "5 V s": a space alone joins only what carries a power or is known to go together
         parts.append(f"({name})**{sign * exponent:g}" if name else "1")
@@ -206,7 +224,7 @@ def _compound(last: str, name: str) -> bool:
     return pair in {
         ("ohm", "centimeter"), ("ohm", "meter"), ("ampere", "hour"), ("milliampere", "hour"), ("watt", "hour"),
         ("pascal", "second"), ("newton", "meter"), ("kilowatt", "hour"), ("millipascal", "second"),
-        ("milliohm", "centimeter"), ("kiloohm", "centimeter"),
+        ("milliohm", "centimeter"), ("microohm", "centimeter"), ("kiloohm", "centimeter"),
     }  # fmt: skip
 
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sozai.assistant.extraction.clauses import cost
-from sozai.assistant.extraction.materials import Mention
+from sozai.assistant.extraction.mentions import Mention
 from sozai.assistant.extraction.quantities import Found
 from sozai.assistant.extraction.schema import Property
-from sozai.assistant.extraction.units import CELSIUS, convert
+from sozai.assistant.extraction.units import CELSIUS
+from sozai.assistant.extraction.unnamed import CHANGE_AFTER, NO_VALUE, Value, in_unit, with_unnamed
 
 FAR = {"bare": 9.0, "plain": 4.2, "tight": 2.6}
 """How many words may stand between a property's name and its value: with a telling unit, with another, with a number alone or a share."""  # noqa: E501
-_NO_VALUE = re.compile(
-    r"(?:\bby\s(?:up to\s|about\s|over\s|more than\s|around\s|almost\s|only\s|~\s?)?|\bwithin\s|±\s?|\bfactor of\s|\bstep(?:s)? of\s|\bdifference of\s|\brate of\s|\berror of\s|\bonly\sa\s|\bmore than\s(?=\d+\s?times))$",  # noqa: E501
-    re.IGNORECASE,
-)
 _IF = re.compile(
     r"\b(?:when|if|once|until|as long as)\s(?:the\s)?[^,;]{0,60}\b(?:is|was|were|are|becomes?|exceeds?|exceeded)\s?(?:(?:higher|lower|greater|larger|smaller|more|less|larger) than|above|below|over|under)?\s?$|"  # noqa: E501
     r"\b(?:for|when|at)\s\S{1,8}(?:\s\S{1,4})?\s?[<>≤≥]\s?$",
@@ -25,47 +21,26 @@ _IF = re.compile(
 )
 """A number that says when something holds is no measured value: "when the crystallinity was lower than 63%"."""
 _OFFSET = re.compile(r"[A-Za-z}_]\s?[+]\s?$")
-_CHANGE_AFTER = re.compile(
-    r"\s?(?:-?fold|times|orders? of|(?:relative\s)?(?:increase|decrease|improvement|enhancement|reduction|higher|lower|greater|larger|smaller|loss of|drop|of (?:that|the (?:initial|original|value|theoretical))|increment|strain\b|RH\b|relative humidity|weight loss\b|enhanced|more|less|faster))"  # noqa: E501
-)
-_AGAINST = re.compile(
-    r"(?:[^;.]|\.\d){0,90}?(?:\bagainst|\bversus|\bvs\.?|\bcompared\s(?:with|to)|\bthan\s(?:that|those)\s(?:of|for)|"
-    r"\b(?:while|whereas|but)\s(?:that|those)\s(?:of|for)|\bthe\slatter)\b(?:[^;.]|\.\d){0,60}"
-    r"|\s?(?:\([^()]{1,20}\)\s)?(?:at|for|in|with)\s[^,;()]{1,40}?(?:,?\sand|,|,?\sto|,?\sbut)\s(?:only\s|about\s|ca\.\s|~)?",
+_PREDICATE = re.compile(
+    r"(?:\s?\([^()]{1,30}\))?(?P<whose>\s(?:of|for|in|by|from|through|on|at|with|measured|obtained|determined|estimated|towards?)\s[^.;:]{1,140}?)\s"
+    r"(?:is|was|are|were|reach\w*|attain\w*|rang\w+|var(?:y|ies|ied)|increas\w+|decreas\w+|drop\w*|rose|fell|exceed\w*|amount\w*|became|remain\w*|(?:can|could) be \w+|equals?|of)\s"  # noqa: E501
+    r"(?:found\s|measured\s|determined\s|calculated\s|estimated\s|reduced\s|raised\s|increased\s|decreased\s|improved\s|observed\s)?"
+    r"(?:to\sbe\s|to\s|from\s|between\s|at\s|as\s(?:high|low)\sas\s|in\sthe\sranges?\s(?:of|from)\s|up\s|about\s|around\s|approximately\s|only\s|as\s|ca\.\s|~|above\s|below\s|over\s|within\s|[<>]\s?|\()*",
     re.IGNORECASE,
 )
-"""Between two values of one property: "1 MPa, against 2 MPa for A"; "1 MPa at 25 degC and 2 MPa at 50 degC"."""
+_OTHER_VERB = re.compile(
+    r"\b(?:which|while|whereas|but|when|is|was|are|were|has|had|show\w*|exhibit\w*|and (?:the|its|an?)|increas\w+|decreas\w+|respectively)\b",  # noqa: E501
+    re.IGNORECASE,
+)
+_OTHER_CLAUSE = re.compile(r"[;:(]|\b(?:while|whereas|which)\b")
 _ADJECTIVE = re.compile(
     r"\s?(?:\([^()]{1,25}\)\s?)?(?:of\s|for\s|in\s)?(?:the\s|its\s|their\s|an?\s)?(?:(?:high|total|average|mean|maximum|initial|peak|water|corresponding|room temperature|lithium|overall)\s)*$",  # noqa: E501
     re.IGNORECASE,
 )
 
 
-@dataclass(frozen=True)
-class Value:
-    """A number read as a property's value.
-
-    Attributes:
-        number: of the quantity in the sentence.
-        property: it is a value of.
-        value, low, high: in the property's unit.
-        cue: place of the property's name, ``None`` when its unit alone tells it.
-        rank: place in its list, and the list's length.
-        doubt: why it may be another property's.
-    """
-
-    number: int
-    property: Property
-    value: float
-    low: float | None
-    high: float | None
-    cue: tuple[int, int] | None
-    rank: tuple[int, int] | None
-    doubt: str = ""
-
-
 def find_values(plain: str, start: int, end: int, found: Sequence[Found], mentions: Sequence[Mention], schema: Sequence[Property],  # noqa: E501
-                others: Sequence[Property]) -> list[Value]:  # fmt: skip
+                others: Sequence[Property], earlier: Property | None = None) -> list[Value]:  # fmt: skip
     """Values of the schema's properties in a sentence.
 
     Args:
@@ -75,58 +50,30 @@ def find_values(plain: str, start: int, end: int, found: Sequence[Found], mentio
         mentions: its materials.
         schema: properties that are wanted.
         others: properties that are known too; a number nearer to the name of one of them is not taken.
+        earlier: property of the last value of the sentence before.
     """
     cues = _cues(plain, start, end, [*schema, *others])
     wanted = {property_.name for property_ in schema}
     out: list[Value] = []
+    told = _told_in_order(plain, found, cues)
     for number, one in enumerate(found):
         lead, tail = plain[max(start, one.start - 40) : one.start], plain[one.end : min(end, one.end + 40)]
-        if (_NO_VALUE.search(lead) and one.change == "") or _CHANGE_AFTER.match(tail) or _OFFSET.search(lead):
+        if (NO_VALUE.search(lead) and one.change == "") or CHANGE_AFTER.match(tail) or _OFFSET.search(lead):
             continue
         if _IF.search(plain[max(start, one.start - 90) : one.start]):
             continue
-        best = _best(plain, start, one, cues, mentions, found)
+        best = told.get(number) or _best(plain, start, one, cues, mentions, found)
         if best is None:
             best = _bare(plain, start, one, cues, [*schema, *others])
+        if best is not None:
+            best = (_plausible(one, best[0], plain, best[1], [*schema, *others]), *best[1:])
         if best is None or best[0].name not in wanted:
             continue
-        converted = _in_unit(one, best[0])
+        converted = in_unit(one, best[0])
         if converted is None:
             continue
         out.append(Value(number, best[0], *converted, best[1], _rank(one, found), best[2]))
-    return _in_order(plain, start, end, _with_compared(plain, start, out, found, cues), found, cues)
-
-
-def _with_compared(
-    plain: str,
-    start: int,
-    values: Sequence[Value],
-    found: Sequence[Found],
-    cues: Sequence[tuple[int, int, Property]],
-) -> list[Value]:
-    """The values with those that are only compared with one of them and take its property."""
-    out = {value.number: value for value in values}
-    for number, one in enumerate(found):
-        before = [out[n] for n in range(number) if n in out]
-        if (
-            number in out
-            or one.unit is None
-            or not before
-            or _NO_VALUE.search(plain[max(start, one.start - 40) : one.start])
-        ):
-            continue
-        last = before[-1]
-        gap_start = found[last.number].end
-        if found[last.number].unit != one.unit or any(
-            gap_start <= n.start < one.start and n.unit == one.unit for n in found
-        ):
-            continue
-        if any(gap_start <= cue[0] < one.start for cue in cues) or _CHANGE_AFTER.match(plain[one.end : one.end + 40]):
-            continue
-        converted = _in_unit(one, last.property)
-        if converted is not None and _AGAINST.fullmatch(plain[gap_start : one.start]):
-            out[number] = Value(number, last.property, *converted, last.cue, None, last.doubt)
-    return [out[number] for number in sorted(out)]
+    return _in_order(plain, start, end, with_unnamed(plain, start, out, found, cues, earlier, wanted), found, cues)
 
 
 def _cues(plain: str, start: int, end: int, properties: Sequence[Property]) -> list[tuple[int, int, Property]]:
@@ -160,7 +107,7 @@ def _best(
         earlier = [other for other in found if other.change == "from" and other.end <= one.start]
         first = earlier[-1] if earlier else first
     for begin, stop, property_ in cues:
-        if _in_unit(one, property_) is None:
+        if in_unit(one, property_) is None:
             continue
         limit = FAR["bare"] if property_.bare else FAR["plain"]
         if one.unit is None or one.unit == "(percent)" or property_.unit == CELSIUS or one.unit == "share":
@@ -171,9 +118,19 @@ def _best(
             rivals = [
                 cue
                 for cue in cues
-                if stop <= cue[0] < first.start and cue[2].name != property_.name and _in_unit(one, cue[2]) is not None
+                if stop <= cue[0] < first.start and cue[2].name != property_.name and in_unit(one, cue[2]) is not None
             ]
             blockers = [other for other in between if other.unit == one.unit or one.unit is None]
+            if not blockers and not rivals and _is_predicate(plain[stop : first.start]):
+                far = min(far, 0.8 * limit)
+            elif (
+                not blockers
+                and not rivals
+                and plain[first.start - 1 : first.start] == "("
+                and first.start - stop < 160
+                and not _OTHER_CLAUSE.search(plain[stop : first.start - 1])
+            ):
+                far = min(far, 0.9 * limit)
             far += 0.3 * len(between) + 6.0 * len(rivals)
             if blockers and (limit == FAR["tight"] or property_.unit == CELSIUS):
                 far += 0.5 * len(blockers)
@@ -208,31 +165,15 @@ def _bare(
     """A unit that only one property has, as S/cm, tells the property without its name."""
     if one.unit is None:
         return None
-    fitting = [property_ for property_ in properties if property_.bare and _in_unit(one, property_) is not None]
+    fitting = [property_ for property_ in properties if property_.bare and in_unit(one, property_) is not None]
     if len(fitting) != 1:
         return None
-    near = [cue for cue in cues if _in_unit(one, cue[2]) is not None]
+    near = [cue for cue in cues if in_unit(one, cue[2]) is not None]
     if near:
         before = [cue for cue in near if cue[1] <= one.start] or near
         chosen = before[-1]
         return chosen[2], (chosen[0], chosen[1]), ""
     return fitting[0], None, ""
-
-
-def _in_unit(one: Found, property_: Property) -> tuple[float, float | None, float | None] | None:
-    """Value and limits in the property's unit; ``None`` when the dimensions differ."""
-    if property_.unit == "":
-        return (one.value, one.low, one.high) if one.unit is None else None
-    if one.unit is None:
-        return (one.value, one.low, one.high) if property_.loose and one.value >= 500 else None
-    source = "kelvin" if one.unit == "(kelvin)" else one.unit
-    if source == "share" and property_.unit != "%":
-        return None
-    value = convert(one.value, source, property_.unit)
-    if value is None:
-        return None
-    low, high = (None if limit is None else convert(limit, source, property_.unit) for limit in (one.low, one.high))
-    return value, low, high
 
 
 def _rank(one: Found, found: Sequence[Found]) -> tuple[int, int] | None:
@@ -251,14 +192,7 @@ def _in_order(
     """ "Tg and Tm were 50 and 170 degC, respectively": names and values in the same order belong together."""
     if not re.search(r"\brespectively\b|\band\b", plain[start:end]):
         return values
-    runs: list[list[tuple[int, int, Property]]] = []
-    for cue in sorted(cues, key=lambda cue: cue[0]):
-        gap = plain[runs[-1][-1][1] : cue[0]] if runs else ""
-        if runs and re.fullmatch(r"\s?(?:\([^()]{1,25}\)\s?)?(?:,\s?and|,|and)\s(?:the\s)?", gap):
-            if runs[-1][-1][2].name != cue[2].name:
-                runs[-1].append(cue)
-        else:
-            runs.append([cue])
+    runs = _runs(plain, cues)
     out = list(values)
     for at, value in enumerate(values):
         if value.rank is None:
@@ -267,11 +201,70 @@ def _in_order(
         for run in runs:
             if (
                 len(run) == value.rank[1]
-                and all(_in_unit(one, cue[2]) is not None for cue in run)
+                and all(in_unit(one, cue[2]) is not None for cue in run)
                 and run[-1][1] <= one.end + 400
             ):
                 begin, stop, property_ = run[value.rank[0]]
-                converted = _in_unit(one, property_)
+                converted = in_unit(one, property_)
                 if converted is not None:
                     out[at] = Value(value.number, property_, *converted, (begin, stop), None, value.doubt)
     return out
+
+
+def _runs(plain: str, cues: Sequence[tuple[int, int, Property]]) -> list[list[tuple[int, int, Property]]]:
+    """Names of properties joined by commas and "and"."""
+    runs: list[list[tuple[int, int, Property]]] = []
+    for cue in sorted(cues, key=lambda cue: cue[0]):
+        gap = plain[runs[-1][-1][1] : cue[0]] if runs else ""
+        if runs and re.fullmatch(r"\s?(?:\([^()]{1,25}\)\s?)?(?:,\s?and|,|and)\s(?:the\s|an?\s)?(?:[a-z]+\s)?", gap):
+            if runs[-1][-1][2].name != cue[2].name:
+                runs[-1].append(cue)
+        else:
+            runs.append([cue])
+    return runs
+
+
+def _told_in_order(
+    plain: str, found: Sequence[Found], cues: Sequence[tuple[int, int, Property]]
+) -> dict[int, tuple[Property, tuple[int, int], str]]:
+    """ "The strength, modulus and elongation were 88 MPa, 1.7 GPa and 42%": as many values as names, in their order."""
+    rows: list[list[int]] = []
+    for number, one in enumerate(found):
+        gap = plain[found[number - 1].end : one.start] if number else "."
+        if rows and re.fullmatch(r"\s?(?:,\s?and|,|and)\s(?:about\s|~|ca\.\s)?", gap):
+            rows[-1].append(number)
+        else:
+            rows.append([number])
+    out: dict[int, tuple[Property, tuple[int, int], str]] = {}
+    for run in _runs(plain, cues):
+        for row in rows:
+            if len(row) != len(run) or len(run) < 2 or not 0 <= found[row[0]].start - run[-1][1] <= 160:
+                continue
+            if len({found[n].unit for n in row}) > 1 and all(
+                in_unit(found[n], cue[2]) is not None for n, cue in zip(row, run, strict=True)
+            ):
+                out |= {n: (cue[2], (cue[0], cue[1]), "") for n, cue in zip(row, run, strict=True)}
+    return out
+
+
+def _is_predicate(gap: str) -> bool:
+    """Whether between a property's name and a number stand only whose it is and one verb: "of the films was"."""
+    match = _PREDICATE.fullmatch(gap)
+    return match is not None and _OTHER_VERB.search(match["whose"]) is None
+
+
+def _plausible(
+    one: Found, property_: Property, plain: str, cue: tuple[int, int] | None, every: Sequence[Property]
+) -> Property:
+    """The property, or the one of the same unit and a longer name that such a value is of: a conductivity of 300 S/cm
+    that nobody calls ionic is electronic."""
+    converted = in_unit(one, property_)
+    if converted is None or cue is None or property_.range is None or converted[0] <= property_.range[1]:
+        return property_
+    word = plain[cue[0] : cue[1]].lower()
+    for other in every:
+        if other.unit == property_.unit and other.name != property_.name and other.range is not None:
+            longer = any(name.lower().endswith(" " + word) for name in other.names)
+            if longer and other.range[0] <= converted[0] <= other.range[1]:
+                return other
+    return property_

@@ -1,0 +1,202 @@
+"""What earlier sentences leave for later ones: who was spoken of, in which role, lists, variables, conditions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sozai.assistant.extraction.formula import resolve, unknowns
+from sozai.assistant.extraction.mentions import Mention
+from sozai.assistant.extraction.quantities import Found
+from sozai.assistant.extraction.ranking import Spoken, key_of, noun_of
+from sozai.assistant.extraction.record import Quantity
+from sozai.assistant.extraction.schema import Property
+from sozai.assistant.extraction.subjects import Choice, is_aside, is_compared, is_helper, lists_of
+from sozai.assistant.extraction.unnamed import Value
+
+_NOUN = re.compile(
+    r"\)?(?:-based)?\s(?:[a-z-]+\s)?(membranes?|films?|polymers?|copolymers?|composites?|nanocomposites?|blends?|ceramics?|electrolytes?|pellets?|samples?|glass|glasses|hydrogels?|cells?|cathodes?|anodes?|fibers?|fibres?|specimens?|alloys?|crystals?|coatings?|resins?|networks?|powders?|oxide|phase|foams?|gels?|elastomers?|adhesives?|ionomers?)\b"
+)
+_BACK = 3
+"""Sentences that a pronoun may reach back."""
+_FADE = 0.6
+"""How much of a material's weight is left a sentence later."""
+CLEAR = 0.3
+"""The second most spoken of must have less than this part of the first's weight where nothing in the sentence refers back."""  # noqa: E501
+
+
+@dataclass
+class Context:
+    """What earlier sentences leave for later ones.
+
+    Attributes:
+        weights: how much each material has been spoken of, lately more than long ago; by meaning.
+        last: mention and sentence that named a material last, by meaning.
+        counts: how often, and the sentence that named it first.
+        runs: lists of materials ("A, B and C") of the last sentences, with the number of their sentence.
+        variable: formula with open variables seen last.
+        values: last stated values of variables.
+        conditions: of the last value, for "at this temperature".
+        property: of the last value of the sentence before.
+        roles: of the last mention, by meaning.
+        subjects: how often each was the first of a sentence, not in passing.
+        nouns: what each was called.
+    """
+
+    weights: dict[str, float] = field(default_factory=dict)
+    last: dict[str, tuple[Mention, int]] = field(default_factory=dict)
+    counts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    runs: list[tuple[int, list[Mention]]] = field(default_factory=list)
+    variable: Mention | None = None
+    values: dict[str, float] = field(default_factory=dict)
+    conditions: dict[str, Quantity] = field(default_factory=dict)
+    property: Property | None = None
+    roles: dict[str, str] = field(default_factory=dict)
+    subjects: dict[str, int] = field(default_factory=dict)
+    nouns: dict[str, set[str]] = field(default_factory=dict)
+
+    def materials(self) -> list[Spoken]:
+        """Everything that was said of materials before."""
+        return [
+            Spoken(
+                *self.last[key],
+                self.counts[key][1],
+                self.counts[key][0],
+                weight,
+                self.roles[key],
+                self.subjects.get(key, 0),
+                frozenset(self.nouns.get(key, ())),
+            )
+            for key, weight in self.weights.items()
+        ]
+
+    def spoken_of(self, number: int, clear: float = 0.6, device: bool = False) -> tuple[Mention | None, str]:
+        """The material most spoken of lately, for a sentence that names none, and why that may be wrong."""
+        near = {
+            key: weight
+            for key, weight in self.weights.items()
+            if number - self.last[key][1] <= _BACK and (device or self.last[key][0].kind != "device")
+        }
+        if not near:
+            return None, ""
+        ranked = sorted(near, key=lambda key: -near[key])
+        mention, _ = self.last[ranked[0]]
+        if len(ranked) > 1 and near[ranked[1]] > clear * near[ranked[0]]:
+            return mention, "the sentence names no material; the text before names several"
+        return mention, ""
+
+
+def listed_before(value: Value, number: int, context: Context) -> Mention | None:
+    """The member of a list of an earlier sentence that has as many members as the value's list."""
+    if value.rank is None:
+        return None
+    fitting = [run for at, run in context.runs if len(run) == value.rank[1] and number - at <= 2]
+    return fitting[-1][value.rank[0]] if fitting else None
+
+
+def meant(choice: Choice, number: int, mentions: Sequence[Mention], context: Context) -> tuple[Mention | None, str]:
+    """The material that "it" or "the membrane" stands for."""
+    mention = choice.mention
+    if mention.kind not in ("generic",):
+        return mention, ""
+    word = mention.text.lower()
+    before = [
+        other for other in mentions if other.end <= mention.start and other.kind not in ("generic", "gas", "device")
+    ]
+    pairs = [run for at, run in context.runs if len(run) == 2 and number - at <= 2]
+    if word == "the former" and (before or pairs):
+        return before[0] if before else pairs[-1][0], ""
+    if word == "the latter" and (len(before) >= 2 or pairs):
+        return before[-1] if len(before) >= 2 else pairs[-1][1], ""
+    if before:
+        distinct = {other.meaning for other in before}
+        return before[0] if len(distinct) > 1 else before[-1], "" if len(
+            distinct
+        ) == 1 else f"'{mention.text}' may mean one of several materials"
+    return context.spoken_of(number)
+
+
+def learn_variables(
+    plain: str, start: int, found: Sequence[Found], mentions: Sequence[Mention], context: Context
+) -> None:
+    """Note the formula with open variables and the values that the sentence gives them."""
+    for mention in mentions:
+        if mention.kind == "formula" and unknowns(mention.text):
+            context.variable, context.values = mention, {}
+    stated: dict[str, list[float]] = {}
+    last: dict[int, str] = {}
+    for one in found:
+        if one.unit is None:
+            name = re.search(r"\b([xyz])\s?(?:=|of|~)\s?$", plain[max(start, one.start - 8) : one.start])
+            variable = name.group(1) if name else last.get(one.group)
+            if variable:
+                stated.setdefault(variable, []).append(one.value)
+                last[one.group] = variable
+    for variable, numbers in stated.items():
+        if len(numbers) == 1:
+            context.values[variable] = numbers[0]
+
+
+def resolved(
+    mention: Mention,
+    value: Value,
+    values: Sequence[Value],
+    found: Sequence[Found],
+    plain: str,
+    start: int,
+    context: Context,
+) -> str:
+    """The material's name with its variables replaced by what the sentence says they are."""
+    formula = mention.meaning if mention.kind == "abbreviation" and unknowns(mention.meaning) else mention.text
+    open_ones = unknowns(formula) if mention.kind in ("formula", "abbreviation") else ()
+    if not open_ones:
+        return mention.text
+    numbers = dict(context.values)
+    if value.rank is not None:
+        for variable in open_ones:
+            members = [one for one in found if one.unit is None and _variable_of(one, found, plain, start) == variable]
+            if len(members) == value.rank[1]:
+                numbers[variable] = members[value.rank[0]].value
+    else:
+        for variable in open_ones:
+            near = [one for one in found if one.unit is None and _variable_of(one, found, plain, start) == variable]
+            if len(near) > 1:
+                place = found[value.number].start
+                numbers[variable] = min(near, key=lambda one: abs(one.start - place)).value
+    return resolve(formula, numbers) or mention.text
+
+
+def _variable_of(one: Found, found: Sequence[Found], plain: str, start: int) -> str:
+    for member in [other for other in found if other.group == one.group and other.start <= one.start]:
+        name = re.search(r"\b([xyz])\s?(?:=|of|~)\s?$", plain[max(start, member.start - 8) : member.start])
+        if name:
+            return name.group(1)
+    return ""
+
+
+def remember(number: int, mentions: Sequence[Mention], plain: str, start: int, context: Context) -> None:
+    """Take up what a sentence says of materials; ``plain`` has unified signs, the sentence begins at ``start``."""
+    named = [mention for mention in mentions if mention.kind not in ("generic", "gas")]
+    for key in context.weights:
+        context.weights[key] *= _FADE
+    context.runs = [(at, run) for at, run in context.runs if number - at < _BACK]
+    context.runs += [
+        (number, run) for run in lists_of([m for m in mentions if m.kind != "device"], plain) if len(run) > 1
+    ]
+    first_main = True
+    for place, mention in enumerate(named):
+        key = key_of(mention.meaning)
+        compared, aside = is_compared(plain, start, mention), is_aside(plain, start, mention)
+        aside = aside or is_helper(plain, mention)
+        main = first_main and not aside and mention.kind != "device"
+        context.roles[key] = "compared" if compared else "aside" if aside else "subject" if main else ""
+        context.subjects[key] = context.subjects.get(key, 0) + main
+        first_main = first_main and not main
+        if noun := _NOUN.match(plain, mention.end):
+            context.nouns.setdefault(key, set()).add(noun_of(noun.group(1)))
+        weight = 0.3 if is_aside(plain, start, mention) or mention.kind == "device" else 2.0 if place == 0 else 1.0
+        context.weights[key] = context.weights.get(key, 0.0) + weight
+        context.last[key] = (mention, number)
+        count, first = context.counts.get(key, (0, number))
+        context.counts[key] = (count + 1, first)

@@ -1,0 +1,112 @@
+"""Names of materials in a text, once found: overlaps, joins by signs, and words that belong to a name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+Kind = Literal["formula", "name", "abbreviation", "label", "generic", "device", "gas"]
+_SHARE = r"\d+(?:\.\d+)?\s?(?:mol|wt|at|vol|weight)\.?\s?%\s?(?:of\s)?"
+_JOINT = re.compile(r"\s?(?:-|/|\+|:|–)\s?")
+_DOPED = re.compile(
+    r"(?:-|\s)?(?:co-?|-co-)?(?:doped|substituted|stabili[sz]ed|containing|coated|modified|infiltrated|impregnated|added|reinforced|filled|supported|rich)[\s-]+$"
+)
+_WITH = re.compile(
+    rf"\s(?:with|containing|complexed with|blended with|doped with|stabili[sz]ed with|filled with|loaded with)\s(?:{_SHARE})?$"  # noqa: E501
+)
+_SUBSCRIPT = re.compile(r"_?\{\s?[A-Za-z\d.+-]{1,5}\s?\}(?!\s?\))|(?<=\d)T_?\{?\s?x\b\s?\}?|(?<=\})T_?\{?\s?x\b\s?\}?")
+"""What belongs to a name: ``PVC-TBC_{1}``, ``Ti_{3}C_{2}T_{x}``."""
+_DOPANT = re.compile(
+    rf"(?:{_SHARE})?(?<![A-Za-z])(?:[A-Z][a-z]?(?:,\s?[A-Z][a-z]?)?(?:-|\s)(?:co-?)?(?:doped|substituted|stabili[sz]ed|containing)|undoped|pristine|pure|neat)[\s-]$"
+)
+_PHASE = re.compile(r"(?<![\w-])[αβγδθκεghtcmo]-$")
+"""``β-Ga2O3``, ``g-C3N4``."""
+_MOLAR = re.compile(r"\d+(?:\.\d+)?\sM\s")
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A material's name in the text.
+
+    Attributes:
+        start, end: its place.
+        text: as written.
+        kind: of name.
+        meaning: what it stands for where the text defines it, else what is written.
+    """
+
+    start: int
+    end: int
+    text: str
+    kind: Kind
+    meaning: str = ""
+    parts: tuple[str, ...] = field(default=(), compare=False)
+
+
+def without_overlaps(mentions: Sequence[Mention]) -> list[Mention]:
+    """The longest of overlapping names, in order."""
+    rank = {"formula": 0, "gas": 0, "name": 1, "abbreviation": 2, "label": 3, "device": 4, "generic": 5}
+    chosen: list[Mention] = []
+    for mention in sorted(mentions, key=lambda m: (-(m.end - m.start), rank[m.kind], m.start)):
+        if all(mention.end <= other.start or mention.start >= other.end for other in chosen):
+            chosen.append(mention)
+    return sorted(chosen, key=lambda m: m.start)
+
+
+def joined(mentions: Sequence[Mention], text: str, plain: str) -> list[Mention]:
+    """``NiO-YSZ``, ``EC/DMC``, ``PEO-LiTFSI``: names joined by a sign are one; so are a name and its subscript."""
+    out: list[Mention] = []
+    for mention in mentions:
+        if mention.kind == "formula" and (phase := _PHASE.search(plain[max(0, mention.start - 3) : mention.start])):
+            mention = _grown(mention, mention.start - len(phase.group()), mention.end, text)
+        if mention.kind in ("formula", "name", "abbreviation", "label"):
+            more = _SUBSCRIPT.match(plain, mention.end)
+            if more and not (out and out[-1].end > mention.start):
+                mention = _grown(mention, mention.start, mention.end + len(more.group().rstrip()), text)
+        if out and not {out[-1].kind, mention.kind} & {"generic", "device", "gas"}:
+            gap = plain[out[-1].end : mention.start]
+            if gap == " " and out[-1].kind == "name" and mention.kind in ("label", "abbreviation"):
+                first = out.pop()  # "the polyurethane WPU-3" is WPU-3
+                out.append(replace(mention, start=first.start, text=text[first.start : mention.end]))
+                continue
+            if gap and _JOINT.fullmatch(gap):
+                first = out.pop()
+                kind: Kind = "label" if mention.kind == "label" else "name"
+                whole = text[first.start : mention.end]
+                out.append(Mention(first.start, mention.end, whole, kind, whole, (first.text, mention.text)))
+                continue
+        out.append(mention)
+    return out
+
+
+def with_modifiers(mentions: Sequence[Mention], text: str, plain: str, start: int) -> list[Mention]:
+    """``8 mol% Y2O3-doped ZrO2``, ``Ta-doped LLZO``, ``PEO with 10 wt% SiO2`` are one name each."""
+    out: list[Mention] = []
+    for mention in mentions:
+        named = mention.kind in ("formula", "name", "abbreviation")
+        if out and named and out[-1].kind in ("formula", "name", "abbreviation"):
+            gap = plain[out[-1].end : mention.start]
+            if gap.startswith(")") and len(out) > 1 and out[-1].start - out[-2].end <= 2 and _WITH.fullmatch(gap[1:]):
+                out.pop()  # poly(ethylene oxide) (PEO) with ...
+                gap = gap[1:]
+            if _DOPED.fullmatch(gap) or _WITH.fullmatch(gap):
+                mention = _grown(mention, out.pop().start, mention.end, text)
+        if named:
+            lead = plain[max(start, mention.start - 40) : mention.start]
+            before = _DOPANT.search(lead)
+            if before is None and ("doped" in mention.text or "stabili" in mention.text):
+                before = re.search(rf"{_SHARE}$", lead)
+            if before is None:
+                before = re.search(rf"{_MOLAR.pattern}$", lead)
+            if before is not None:
+                mention = _grown(mention, mention.start - len(lead) + before.start(), mention.end, text)
+        if out and _MOLAR.match(out[-1].text) and re.fullmatch(r"\sin\s", plain[out[-1].end : mention.start]):
+            mention = _grown(mention, out.pop().start, mention.end, text)
+        out.append(mention)
+    return out
+
+
+def _grown(mention: Mention, start: int, end: int, text: str) -> Mention:
+    return replace(mention, start=start, end=end, text=text[start:end], meaning=text[start:end])
