@@ -239,7 +239,7 @@ def _rows(table: Any) -> Iterator[Any]:
 
 def _count(cell: Any, name: str) -> int:
     text = cell.get(name) or "1"
-    return min(max(int(text), 1), 100) if text.isdigit() else 1
+    return min(max(int(text), 1), 100) if text.isdecimal() else 1
 
 
 def _all(root: Any, name: str) -> list[Any]:

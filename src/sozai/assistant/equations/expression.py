@@ -311,7 +311,7 @@ class _Parser(Cursor):
     def _count(self) -> int:
         token = self.now
         self.skip(1)
-        if token.kind != "number" or not token.text.isdigit() or not 1 <= int(token.text) <= 10:
+        if token.kind != "number" or not token.text.isdecimal() or not 1 <= int(token.text) <= 10:
             raise self.fail("an order of differentiation is a whole number from 1 to 10")
         return int(token.text)
 

@@ -97,7 +97,7 @@ def parse_correction(text: str) -> tuple[int, dict[str, str]]:
         else:
             changes.clear()
             break
-    if not colon or not number.strip().isdigit() or not changes:
+    if not colon or not number.strip().isdecimal() or not changes:
         raise UserError(
             f"'{text}' is no correction", "--correct", f'write "7: value=1.2e-3", with any of {", ".join(FIELDS)}'
         )

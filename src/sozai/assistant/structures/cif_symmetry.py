@@ -84,7 +84,7 @@ def _stated_number(
 ) -> int | None:
     by_number = None
     if number is not None:
-        if not number.text.strip().isdigit() or not 1 <= int(number.text) <= 230:
+        if not number.text.strip().isdecimal() or not 1 <= int(number.text) <= 230:
             told = f"'{number.text}' is no number of a space group."
             report("space-group-number", "error", number.line, "space group number", told, "Give one from 1 to 230.")
         else:

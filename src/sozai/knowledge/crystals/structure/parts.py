@@ -125,7 +125,7 @@ class Parts:
         letter, at = None, item.get("at")
         if item.get("position") is not None:
             match = _POSITION.match(str(item["position"]).strip())
-            if match is None and str(item["position"]).strip().isdigit():
+            if match is None and str(item["position"]).strip().isdecimal():
                 multiplicity = int(item["position"])
             elif match is None:
                 self.refuse(path, f"'{item['position']}' is no Wyckoff position", "write it as 6b")

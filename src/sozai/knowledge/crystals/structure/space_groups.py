@@ -52,7 +52,7 @@ def named(text: str | int) -> NamedGroup | None:
         number, rest = int(stated[1]), (words[: stated.start()] + words[stated.end() :]).strip(" ,;()")
         found = named(rest) if rest else named(number)
         return found if found and found.number == number else None
-    if words.isdigit():
+    if words.isdecimal():
         return named(int(words))
     choice = ""
     suffix = re.search(r":\s*([12hr])\s*$|\(?\s*(hexagonal|rhombohedral)(?: axes| setting)?\s*\)?$", words)
@@ -83,7 +83,7 @@ def named_or_refused(text: str | int, where: str) -> NamedGroup:
     """``named``, or a ``UserError`` that tells what comes near."""
     found = named(text)
     if found is None:
-        if isinstance(text, int) or str(text).strip().isdigit():
+        if isinstance(text, int) or str(text).strip().isdecimal():
             raise UserError(f"there is no space group {text}", where, "give a number from 1 to 230")
         close = near(str(text))
         mend = f"did you mean {' or '.join(close)}? " if close else ""
