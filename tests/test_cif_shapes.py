@@ -18,10 +18,11 @@ from pymatgen.core import Lattice, Structure
 from sozai.assistant.structures.build import build, finish
 from sozai.assistant.structures.build.targets import presumed_shapes, targets_of
 from sozai.errors import UserError
-from sozai.knowledge.crystals.structure.check import check_structure
+from sozai.knowledge.crystals.structure.check import check_structure, unusual_shapes
 from sozai.knowledge.crystals.structure.possible import impossible
 from sozai.knowledge.crystals.structure.read import rules_from, to_yaml
 from sozai.knowledge.crystals.structure.rulefile import rules_of_text
+from sozai.knowledge.crystals.structure.rules import Polyhedron
 from sozai.knowledge.crystals.structure.shapes import SHAPES, deviation, shape_named, shapes_of, usual_shape
 from sozai.knowledge.crystals.structure.words import rules_of_words
 
@@ -169,6 +170,9 @@ def test_verdict_on_a_shape(palladium_oxide: Structure) -> None:
     assert verdict("square planar", moved)[0] is True
     skewed = moved * [[1, 0, 0], [7, 1, 0], [0, -9, 1]]
     assert verdict("square planar", skewed)[0] is True
+    (open_,) = unusual_shapes(palladium_oxide, [Polyhedron("Pd", ("O",), 4, 1.9, 2.15, shape="tetrahedron")])
+    assert open_.passed is None and not open_.fatal and "square planar" in open_.message
+    assert unusual_shapes(palladium_oxide, [Polyhedron("Pd", ("O",), 4, 1.9, 2.15, shape="square planar")]) == []
     larger = palladium_oxide.copy()
     larger.scale_lattice(2 * larger.volume)
     assert verdict("square planar", larger)[0] is None  # there are no bonds in the range
@@ -181,7 +185,7 @@ def test_site_symmetry_forbids_shapes() -> None:
     assert "polyhedron of Mo on 2c" in reason and "only trigonal prism" in reason
     # Nothing stated: titanium would be in octahedra, but the site allows prisms only.
     stated = rules_of_text(molybdenite.replace(", shape: SHAPE", "").replace("Mo", "Ti"))
-    assert presumed_shapes(targets_of(stated)) == ["Ti(S)6 trigonal prism"]
+    assert [rule.shape for rule in presumed_shapes(stated, targets_of(stated))] == ["trigonal prism"]
 
 
 def test_squares_are_built_where_no_shape_is_stated(palladium_oxide: Structure) -> None:

@@ -14,9 +14,10 @@ from sozai.assistant.structures.build.journal import Journal
 from sozai.assistant.structures.build.search import preference, search
 from sozai.assistant.structures.build.targets import Targets, presumed_shapes, targets_of
 from sozai.errors import UserError
+from sozai.knowledge.crystals.structure.check import unusual_shapes
 from sozai.knowledge.crystals.structure.possible import refuse_impossible
 from sozai.knowledge.crystals.structure.read import to_content
-from sozai.knowledge.crystals.structure.rules import StructureRules
+from sozai.knowledge.crystals.structure.rules import Polyhedron, StructureRules
 from sozai.knowledge.crystals.wish import parse_formula, reduced
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def _search_and_relax(
             "allow more starts or more minutes, or widen the rules",
         )
     items = [built(candidate, rules) for candidate in found.candidates]
-    building, presumed = time.process_time() - begun, presumed_shapes(targets)
+    building, presumed = time.process_time() - begun, presumed_shapes(rules, targets)
     for item in items:
         item.cpu_seconds["building"] = building
         item.provenance |= {
@@ -145,11 +146,11 @@ def _search_and_relax(
             "assignments": plan.told,
             "search_complete": plan.complete,
             "cut_short": found.interrupted,
-            **({"presumed_shapes": ", ".join(presumed)} if presumed else {}),
+            **({"presumed_shapes": ", ".join(map(_spell, presumed))} if presumed else {}),
         }
     items.sort(key=lambda item: (item.failed, *preference(item.provenance["fit_cost"], item.provenance["units"])))
     if potential is None or found.interrupted == "interrupted":
-        return items
+        return _with_unusual(items, presumed)
     items, cut = relax_best(
         items,
         rules,
@@ -164,7 +165,19 @@ def _search_and_relax(
     if cut:
         for item in items:
             item.provenance["cut_short"] = cut
+    return _with_unusual(items, presumed)
+
+
+def _with_unusual(items: list[Built], presumed: list[Polyhedron]) -> list[Built]:
+    """The same, with verdicts on polyhedra of another shape than was presumed."""
+    if presumed:
+        for item in items:
+            item.verdicts = [*item.verdicts, *unusual_shapes(item.structure, presumed)]
     return items
+
+
+def _spell(rule: Polyhedron) -> str:
+    return f"{rule.centre}({','.join(rule.ligands)}){rule.coordination} {rule.shape}"
 
 
 def _reduced(rules: StructureRules) -> str | None:

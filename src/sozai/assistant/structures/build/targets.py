@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations_with_replacement
 
@@ -67,12 +67,12 @@ class Bond:
         return _APART.get(max(self.count, self.around), 0.9) * self.length
 
 
-def presumed_shapes(targets: Targets) -> list[str]:
-    """The shapes that were presumed because the rules state none, for a person."""
+def presumed_shapes(rules: StructureRules, targets: Targets) -> list[Polyhedron]:
+    """The stated polyhedra whose shape was presumed because the rules state none, with that shape."""
     return [
-        f"{bond.centre}({','.join(bond.ligands)}){bond.count} {bond.shape.name}"
-        for bond in targets.bonds
-        if bond.stated and bond.shape is not None and not bond.shape_stated
+        replace(rule, shape=bond.shape.name)
+        for rule, bond in zip(rules.polyhedra, targets.bonds, strict=False)  # bonds that are guessed come after
+        if rule.shape is None and bond.shape is not None
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from sozai.knowledge.crystals.geometry import interatomic_distances
 from sozai.knowledge.crystals.structure.connected import connection_verdicts, polyhedron_verdicts
 from sozai.knowledge.crystals.structure.places import symmetry_verdicts
 from sozai.knowledge.crystals.structure.polyhedra import listed, reach, site_name
-from sozai.knowledge.crystals.structure.rules import StructureRules
+from sozai.knowledge.crystals.structure.rules import Polyhedron, StructureRules
 from sozai.knowledge.crystals.wish import SYMBOLS, parse_formula, reduced
 from sozai.knowledge.verdict import Verdict
 
@@ -59,6 +60,28 @@ def check_structure(structure: Structure, rules: StructureRules, tolerance: floa
     contact = interatomic_distances(contacts)
     verdicts.append(Verdict("contacts", contact.passed, contact.message, contact.amount, contact.unit))
     return verdicts
+
+
+def unusual_shapes(structure: Structure, presumed: Sequence[Polyhedron]) -> list[Verdict]:
+    """Polyhedra that are clearly of another shape than was presumed for want of a stated one.
+
+    That is no failure, but nobody decided it either: a wrong structure may pass all rules that are stated.
+
+    Args:
+        structure: ordered.
+        presumed: polyhedra with the shapes that were presumed.
+
+    Returns:
+        a verdict that is open for each that is unusual; none for those that are as presumed.
+    """
+    rules = StructureRules(polyhedra=tuple(presumed))
+    contacts = find_contacts(structure, atomic_numbers(structure), reach(rules))
+    found = []
+    for verdict in polyhedron_verdicts(structure, contacts, rules).verdicts:
+        if verdict.rule.startswith("shape ") and verdict.passed is False:
+            told = f"No shape is stated, and this one is unusual: {verdict.message} State the shape that you want."
+            found.append(Verdict(f"usual {verdict.rule}", None, told, verdict.amount, verdict.unit, "soft"))
+    return found
 
 
 def all_pass(verdicts: list[Verdict]) -> bool:
