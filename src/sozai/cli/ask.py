@@ -133,6 +133,8 @@ def _strategy(console: Console, number: int, way: Strategy) -> None:
         times = f" (×{effect.factor:.3g})" if effect.factor else ""
         if change:
             console.print(f"   measured    {change}{times}", markup=False)
+        if effect.row_change:
+            console.print(f"   rows        {effect.row_change}", markup=False)
         console.print(f'   evidence    "{effect.citation.quote}" [{effect.citation.where}]', markup=False)
     for part in _PARTS:
         for statement in getattr(way, part):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,9 @@ def answer_page(made: Answer, manifest: Mapping[str, Any] | None = None) -> str:
         "language model": asked or "none",
     }
     verdict = (made.recommendation or made.statements[0]).text if made.statements else ""
-    return render_page(made.question, sections, verdict=verdict, good=made.found, facts=facts, manifest=manifest)
+    return render_page(
+        made.question, sections, verdict=raised(verdict), good=made.found, facts=facts, manifest=manifest
+    )
 
 
 def _strategies(ways: Sequence[Strategy], numbers: Mapping[Citation, int]) -> Markup:
@@ -77,9 +80,18 @@ def _strategies(ways: Sequence[Strategy], numbers: Mapping[Citation, int]) -> Ma
 
 
 def _effect(effect: Effect, numbers: Mapping[Citation, int]) -> tuple[Any, ...]:
-    quote = Markup("“{}” {}").format(effect.citation.quote, _marks(effect.citations, numbers))
+    told = effect.row_change or f"“{effect.citation.quote}”"
+    quote = Markup("{} {}").format(raised(told), _marks(effect.citations, numbers))
     factor = f"{effect.factor:.3g}" if effect.factor else None
-    return effect.before or None, effect.after or None, factor, quote
+    return raised(effect.before) or None, raised(effect.after) or None, factor, quote
+
+
+def raised(text: str) -> Markup:
+    """Powers as papers print them; the table of quotes keeps them word for word."""
+    parts = re.split(r"\^([-−+]?\d+)", text.replace(" × ", "\u00a0×\u00a0"))
+    return Markup("").join(
+        Markup("<sup>{}</sup>").format(one.replace("-", "−")) if place % 2 else one for place, one in enumerate(parts)
+    )
 
 
 def _lines(statements: Sequence[Statement], numbers: Mapping[Citation, int]) -> list[Markup]:
@@ -89,7 +101,7 @@ def _lines(statements: Sequence[Statement], numbers: Mapping[Citation, int]) -> 
 def _statement(one: Statement, numbers: Mapping[Citation, int]) -> Markup:
     mark = "" if one.text.startswith(_SUPPORT[one.support]) else _SUPPORT[one.support]
     told = f" ({'; '.join(filter(None, (mark, one.basis)))})" if mark or one.basis else ""
-    return Markup('{} {}<span class="quiet">{}</span>').format(one.text, _marks(one.citations, numbers), told)
+    return Markup('{} {}<span class="quiet">{}</span>').format(raised(one.text), _marks(one.citations, numbers), told)
 
 
 def _marks(citations: Sequence[Citation], numbers: Mapping[Citation, int]) -> Markup:

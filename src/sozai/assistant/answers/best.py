@@ -90,7 +90,8 @@ def ranking(plain: Plain, shelf: Shelf) -> list[Statement]:
 def _values(view: View, concept: Concept, materials: Sequence[str]) -> Iterator[Candidate]:
     unit = built_in()[concept.schema].unit
     known = built_in()[concept.schema]
-    if not concept.says.search(view.whole) or any(
+    by_unit = known.bare and concept.hints is not None and concept.hints.search(view.text)  # 4 mS/cm needs no name
+    if not (by_unit or concept.says.search(view.whole)) or any(
         re.search(rf"\b{re.escape(word)}\s+{re.escape(concept.measure[0])}", view.whole, re.I) for word in known.without
     ):
         return

@@ -138,7 +138,7 @@ def _recommendation(ways: Sequence[Strategy]) -> Statement:
     if effect.factor:
         change = f"{effect.before} to {effect.after}"
         times = effect.factor if effect.factor >= 1 else 1 / effect.factor
-        parts.append(f"the largest stated change is a factor of {times:.3g} ({change})")
+        parts.append(f"its largest stated change is a factor of {times:.3g} ({change})")
     parts.append(f"{len(first.contradicted_by)} contradict it" if first.contradicted_by else "no quote contradicts it")
     if len(ways) > 1:
         parts.append(f"next comes {ways[1].name}")

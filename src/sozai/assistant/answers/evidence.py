@@ -106,6 +106,16 @@ class Effect:
         """All its quotes."""
         return (self.citation, *self.also)
 
+    @property
+    def row_change(self) -> str:
+        """What differs between the two rows of a table, column by column; empty for a sentence."""
+        if len(self.also) < 2:
+            return ""
+        heads, low, best = (one.quote.split(" | ") for one in (self.also[-1], self.also[0], self.citation))
+        if not len(heads) == len(low) == len(best):
+            return ""
+        return "; ".join(f"{head}: {a} → {b}" for head, a, b in zip(heads, low, best, strict=True) if a != b)
+
 
 @dataclass(frozen=True)
 class Strategy:

@@ -79,10 +79,13 @@ class Need:
             return HERE
         if self.concept is not None and self.concept.hints is not None and self.concept.hints.search(view.whole):
             return HINT
+        titled = self.says.search(f"{view.reading.opening} {view.piece.section}") is not None
+        if titled and self.kind == "subject":
+            return HERE
         if self.says.search(view.beside):
             return BESIDE if self.kind != "number" else 0.0
-        if self.says.search(f"{view.reading.opening} {view.piece.section}"):
-            return HERE if self.kind == "subject" else TITLE
+        if titled:
+            return TITLE
         return DOCUMENT if self.kind != "number" and self.in_document(view.reading) else 0.0
 
     def in_document(self, reading: Reading) -> bool:

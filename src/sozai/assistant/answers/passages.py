@@ -14,6 +14,7 @@ from sozai.assistant.answers.evidence import Statement
 from sozai.assistant.answers.facts import cited
 from sozai.assistant.answers.finding import Shelf
 from sozai.assistant.answers.lexicon import pattern
+from sozai.assistant.answers.names import names_in
 from sozai.assistant.answers.needs import BESIDE, DOCUMENT, HINT, Need, Plain
 from sozai.assistant.answers.question import Question, Term
 from sozai.assistant.answers.values import same_unit
@@ -210,6 +211,8 @@ def passage_statements(found: Sequence[Held], plain: Plain) -> list[Statement]:
 def read_as(one: Held, plain: Plain) -> str:
     """How words of the question were read, where the passage says them otherwise."""
     notes = [f"'{wrong}' read as '{right}'" for wrong, right in plain.changed]
+    if not plain.of("material") and not names_in(one.view.text):
+        notes.insert(0, f"from '{one.view.document.title}'")  # the passage by itself does not say of what it speaks
     for need in one.here:
         if need.says is None or need.concept is None:
             continue

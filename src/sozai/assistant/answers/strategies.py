@@ -15,6 +15,7 @@ from sozai.assistant.answers.names import Aliases, elements, names_in
 from sozai.assistant.answers.question import Question
 from sozai.assistant.answers.supply import price_of, supply_of
 from sozai.assistant.answers.trends import Trend, trends
+from sozai.assistant.answers.values import is_making, is_room
 from sozai.assistant.answers.view import View
 from sozai.assistant.documents.words import tokens
 
@@ -259,6 +260,8 @@ def _conditions(
     return _distinct(made)
 
 
+_PART_OF = re.compile(r"\s*(?:of\b|excess|more|humidity|fly ash|[A-Z][A-Za-z]*\d)")
+"""What follows a share that was set rather than measured."""
 _ATMOSPHERE = re.compile(
     r"\b(?:in|under) (?:dry |pure |flowing )*(air|oxygen|argon|nitrogen|vacuum|hydrogen|water|liquid nitrogen)\b", re.I
 )
@@ -273,7 +276,12 @@ def conditions_in(view: View) -> str:
         kind = _KINDS.get(one.unit or "")
         if kind and one.start >= end:  # the members of a list reach to the unit that they share
             end = one.end
-            made.append(f"{kind} {view.document.text[one.start : one.end].strip()}")
+            written = view.document.text[one.start : one.end].strip()
+            if kind == "share" and not _PART_OF.match(view.document.text, one.end):
+                continue  # a result, such as a density or an efficiency
+            if kind == "temperature" and is_room(one) and not is_making(view, one):
+                kind = "measured at"
+            made.append(f"{kind} {written}")
     made += [match.group() for match in _ATMOSPHERE.finditer(view.text)]
     return "; ".join(dict.fromkeys(made))
 

@@ -138,7 +138,9 @@ def _state(view: View, chosen: Found) -> str:
         one for one in view.quantities if one.unit is not None and (one.start, one.end) != (chosen.start, chosen.end)
     ]
     units = ("degC", "(kelvin)", "(day)")
-    near = [one for one in others if one.unit in units and 0 <= one.start - chosen.end < 60 and not _making(view, one)]
+    near = [
+        one for one in others if one.unit in units and 0 <= one.start - chosen.end < 60 and not is_making(view, one)
+    ]
     return ", ".join(view.document.quote(Span(one.start, one.end)).strip() for one in near[:2])
 
 
@@ -154,7 +156,7 @@ def _condition_met(view: View, question: Question, condition: Found) -> bool:
     kelvin = kelvin_of(condition)
     if kelvin is None:
         return False
-    measured = [one for one in alike if not _making(view, one)]
+    measured = [one for one in alike if not is_making(view, one)]
     return not measured and ROOM[0] <= kelvin <= ROOM[1]
 
 
@@ -181,6 +183,12 @@ def _meets(one: Found, condition: Found) -> bool:
     return math.isclose(amount, condition.value, rel_tol=0.005, abs_tol=1e-12)
 
 
+def is_room(one: Found) -> bool:
+    """Whether a temperature is room temperature."""
+    kelvin = kelvin_of(one)
+    return kelvin is not None and ROOM[0] <= kelvin <= ROOM[1]
+
+
 def amount_met(view: View, amount: Found) -> bool:
     """Whether a piece (or the headings and the caption of its table) holds an amount with its unit."""
     if any(_meets(one, amount) for one in view.quantities):
@@ -198,7 +206,7 @@ def kelvin_of(one: Found) -> float | None:
     return one.value if one.unit == "(kelvin)" else None
 
 
-def _making(view: View, one: Found) -> bool:
+def is_making(view: View, one: Found) -> bool:
     """Whether a temperature is one of preparation."""
     lead = view.document.text[max(view.piece.start, one.start - 60) : one.start]
     return (
