@@ -28,7 +28,7 @@ from scipy.optimize import minimize
 
 from sozai.assistant.extraction import extract, ranking
 from sozai.assistant.extraction.pairing import Reading
-from sozai.assistant.extraction.record_features import material_features
+from sozai.assistant.extraction.record_features import material_features, together
 from sozai.assistant.extraction.schema import built_in
 
 WEIGHTS = Path(ranking.__file__).with_name("weights.json")
@@ -126,7 +126,7 @@ def chosen(example: Example, material: dict[str, float]) -> tuple[dict[str, floa
     features |= material_features(reading.candidates[best].features, float(max(shares)), example.device)
     record = replace(reading.record, material=reading.names[best])
     good = any(extraction_score.agrees(record, g, example.case, example.parts) for g in example.case.gold)
-    return features, good
+    return together(features), good
 
 
 Rows = list[tuple[dict[str, float], bool, bool]]

@@ -33,7 +33,7 @@ _SUFFIX_WORDS = re.compile(
 )
 _BROKEN = re.compile(r"^\(|^[^(]*\)|\)\s?(?:and|with|from|prepared)\b|\s(?:prepared|synthesi[sz]ed|derived)\s")
 """A long form of which a bracket is missing, or that is a clause."""
-_ORGANIC = re.compile(r"(?=.*C)(?=.*H)(?:[CHO]\d*)+")
+_ORGANIC = re.compile(r"(?=.*C)(?=.*H)(?:[CHO]\d*)+|[A-Z][A-Za-z\d]*(?:SO3H|COOH|CO2H|PO3H2?)")
 _NOUNS = r"(?:membrane|film|polymer|copolymer|composite|blend|ceramic|electrolyte|pellet|sample|glass|fib|network|hydrogel|foam|resin|elastomer|alloy|cathode|anode|electrode|powder|nano|matrix|layer|coating)"  # noqa: E501
 _TWO_CODES = re.compile(r"(?=(?:.*[A-Z]){4})[A-Za-z\d]{3,}-[A-Za-z\d]{2,}(?:-[A-Za-z\d]+)*")
 _OF_POLYMERS = re.compile(r"(?:PEEK|PAEK|PES|PPO|PVA|PBI|PPSU|PMMA|PVDF|PLA|PCL|PDMS|PANI|PEO|PEG)s?$")
@@ -136,7 +136,7 @@ def _pattern(key: str) -> re.Pattern[str]:
         return re.compile(
             rf"(?<![A-Za-z-])(?:{listed}){plural}(?![A-Za-z])"
             if key == "generic"
-            else rf"(?<![A-Za-z])(?i:{listed}){plural}(?![A-Za-z])"
+            else rf"(?<![A-Za-z])(?<!unit )(?i:{listed}){plural}(?![A-Za-z])"
         )
     listed = "|".join(re.escape(word) for word in words)
     return re.compile(

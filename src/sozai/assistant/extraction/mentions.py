@@ -35,6 +35,7 @@ class Mention:
         text: as written.
         kind: of name.
         meaning: what it stands for where the text defines it, else what is written.
+        parts: the meanings of names joined by a sign, as of ``PEO-LiTFSI``.
     """
 
     start: int
@@ -75,7 +76,16 @@ def joined(mentions: Sequence[Mention], text: str, plain: str) -> list[Mention]:
                 first = out.pop()
                 kind: Kind = "label" if mention.kind == "label" else "name"
                 whole = text[first.start : mention.end]
-                out.append(Mention(first.start, mention.end, whole, kind, whole, (first.text, mention.text)))
+                out.append(
+                    Mention(
+                        first.start,
+                        mention.end,
+                        whole,
+                        kind,
+                        whole,
+                        (*(first.parts or (first.meaning,)), mention.meaning),
+                    )
+                )
                 continue
         out.append(mention)
     return out

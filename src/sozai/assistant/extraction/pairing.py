@@ -15,7 +15,7 @@ from sozai.assistant.extraction.mentions import Mention
 from sozai.assistant.extraction.quantities import Found, find_quantities
 from sozai.assistant.extraction.ranking import Candidate, candidates_of, chances, key_of, probability, weights
 from sozai.assistant.extraction.record import Quantity, Record
-from sozai.assistant.extraction.record_features import material_features, record_features
+from sozai.assistant.extraction.record_features import material_features, record_features, together
 from sozai.assistant.extraction.schema import Property
 from sozai.assistant.extraction.subjects import choose
 from sozai.assistant.extraction.unnamed import Value
@@ -149,7 +149,7 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
     cited = _CITED.search(document.text, start, end)
     seen = record_features(value, one, mentions, conditions, attached, unsure_of, plain, start, end, len(doubts))
     if candidates:
-        seen |= material_features(candidates[best].features, shares[best], device)
+        seen = together(seen | material_features(candidates[best].features, shares[best], device))
     chance = probability(seen, device) if mention is not None else 0.0
     record = Record(
         text, span, wanted.name, quantity, Span(start, end), attached, method.group() if method else "",

@@ -29,7 +29,7 @@ _REFERENCE = re.compile(r"(?:pristine|neat|pure|commercial|unmodified|convention
 _PRODUCT = re.compile(r"\b(?:Nafion|Kapton|Celgard|Matrimid|Aquivion|Teflon|Hyflon|Pebax)\b")
 """Products sold: papers name them to compare with their own."""
 _REAGENT = re.compile(
-    r"(?<!poly)(?:anhydride|diamine|aniline|acid|chlorides?|bromide|iodide|nitrate|sulfate|hydroxide|acrylate|acrylic|styrene|isocyanate|methylene\w*|phenols?|diols?|glycol|amines?|benzene|toluene|thiophene|pyrrole|pyridine|aldehyde|monomers?|catalysts?|initiator|plasticizer|lactone|lactide|carbonate|ester|ether|alcohol|solvent|salt|silane|water|dye|enzyme|oil)$",
+    r"(?<!poly)(?:anhydride|diamine|aniline|acid|chlorides?|bromide|iodide|nitrate|sulfate|hydroxide|acrylate|acrylic|styrene|isocyanate|methylene\w*|phenols?|diols?|glycol|amines?|benzene|toluene|thiophene|pyrrole|pyridine|aldehyde|monomers?|catalysts?|initiator|plasticizer|lactone|lactide|carbonate|ester|ether|alcohol|solvent|salt|silane|ethane|methane|silyl\w*|ketones?|phenone|water|dye|enzyme|oil)$",
     re.IGNORECASE,
 )
 """Names of what a material is made from rather than of the material: monomers, solvents, salts."""
@@ -93,7 +93,7 @@ def candidates_of(one: Found, cue: tuple[int, int] | None, mentions: Sequence[Me
         rule: the mention that the rules choose, and how.
         device: whether the property is one of devices.
     """
-    named = [m for m in mentions if m.kind not in ("generic", "gas")]
+    named = [m for m in mentions if m.kind not in (("generic", "gas") if device else ("generic", "gas", "device"))]
     total = sum(spoken.count for spoken in before) + len(named)
     known = {key_of(spoken.mention.meaning): spoken for spoken in before}
     nouns = {noun_of(m.text) for m in mentions if m.kind == "generic" and m.start < one.start}
@@ -194,7 +194,9 @@ def _in_text(mention: Mention, spoken: Spoken | None, nouns: set[str], owners: i
     polymeric = _POLYMERIC.search(mention.meaning) is not None
     own = spoken is not None and bool(nouns & spoken.nouns)
     return {
-        "a reagent": float(_REAGENT.search(mention.meaning) is not None and not polymeric),
+        "a reagent": float(
+            all(_REAGENT.search(part) for part in mention.parts or (mention.meaning,)) and not polymeric
+        ),
         "most often a subject": float(spoken is not None and spoken.subjects == most > 0),
         "never a subject": float(spoken is not None and spoken.subjects == 0),
         "its noun": float(own),

@@ -7,6 +7,7 @@ cross-validation.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 from sozai.assistant.extraction.clauses import cost
@@ -15,6 +16,13 @@ from sozai.assistant.extraction.mentions import Mention
 from sozai.assistant.extraction.quantities import Found
 from sozai.assistant.extraction.record import Quantity
 from sozai.assistant.extraction.unnamed import Value
+
+_OWN_SAMPLE = re.compile(
+    r"(?:^|\s|-)(?!(?:the|this|these|those|that|all|both|our|its|their|obtained|resulting|resultant|prepared|synthesi[sz]ed|same|such|new|novel|as-prepared|present|studied|and|of|for|in|on|a|an|each|with|from|two|three|polymer|composite|thin|solid|single|developed|proposed)\s)"
+    r"[a-z-]{4,}\s(?:membranes?|films?|polymers?|copolymers?|composites?|nanocomposites?|blends?|ceramics?|electrolytes?|samples?|glass|hydrogels?|specimens?|alloys?|coatings?|resins?|networks?|powders?|foams?|gels?|materials?|oligomers?|thermosets?|fibers?|electrodes?|cathodes?|support|layers?|product|supports?|hybrids?)\b",
+    re.IGNORECASE,
+)
+"""A sample that is told from others by a word: "the rinsed membrane", "cured polymers"."""
 
 
 def record_features(value: Value, one: Found, mentions: Sequence[Mention], conditions: Sequence[Condition],
@@ -35,6 +43,7 @@ def record_features(value: Value, one: Found, mentions: Sequence[Mention], condi
     far = cost(plain, min(heat.span.end, one.end), max(heat.span.start, one.start)) if heat is not None else 0.0
     return {
         "no property's name": float(value.cue is None),
+        "a sample of its own": float(_OWN_SAMPLE.search(plain[start : one.start]) is not None),
         "a list": float(value.rank is not None),
         "several materials": float(len({m.meaning for m in mentions if m.kind not in ("generic", "gas")}) > 1),
         "no temperature": float(takes and heat is None),
@@ -72,3 +81,10 @@ def material_features(best: Mapping[str, float], share: float, device: bool) -> 
             "material of an earlier sentence": float("in the sentence" not in best),
         }
     return chance | {f"material {name}": best[name] for name in _OF_THE_MATERIAL if best.get(name)}
+
+
+def together(features: Mapping[str, float]) -> dict[str, float]:
+    """Features of the record and of its material that say more together than alone."""
+    elsewhere = not features.get("material in the sentence")
+    own = features.get("a sample of its own", 0.0)
+    return dict(features) | {"a sample of its own, another's name": float(elsewhere and own)}
