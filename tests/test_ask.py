@@ -18,10 +18,14 @@ from hypothesis import strategies as st
 from library_files import HERE, make_library
 from typer.testing import CliRunner
 
+import sozai.assistant.answers
 from sozai.assistant.answers import Answer, Shelf, answer, unsupported
 from sozai.assistant.answers.names import related
+from sozai.assistant.answers.needs import plain_question
 from sozai.assistant.answers.question import read_question
+from sozai.assistant.answers.thesaurus import concepts
 from sozai.assistant.documents.library import Library
+from sozai.assistant.documents.search import has_meaning
 from sozai.assistant.models.base import Message, ScriptedModel
 from sozai.cli.app import app
 from sozai.errors import UserError
@@ -50,6 +54,14 @@ def larger(kept: Library, tmp_path_factory: pytest.TempPathFactory) -> Shelf:
     return Shelf(made)
 
 
+@pytest.fixture(scope="module")
+def all_documents(larger: Shelf, tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    made = Library(tmp_path_factory.mktemp("all") / "library")
+    made.add([entry.source for entry in larger.library.entries])
+    made.add([HERE / "everyday"])
+    return Shelf(made)
+
+
 def verbatim(made: Answer, shelf: Shelf) -> int:
     """Count the quotes after each was found to stand in its document, and every sentence to be supported or marked."""
     texts = {document.hash: document.text for document in shelf.index.documents}
@@ -74,6 +86,13 @@ def is_right(made: Answer, asked: dict[str, Any]) -> bool:
     else:
         texts = [made.statements[0].text, *(quote.quote for quote in made.statements[0].citations)]
         sources = {quote.name for quote in made.statements[0].citations}
+    if "any" in asked:  # one of these passages, anywhere in what is shown
+        quoted = [(quote.name, quote.quote) for quote in made.citations()]
+        quoted += [(quote.name, one.text) for one in made.all_statements() for quote in one.citations]
+        passages = ((name, words.lower()) for name, words in asked["any"])
+        return made.found and any(
+            name == other and words in text.lower() for name, words in passages for other, text in quoted
+        )
     told = " ".join(texts).lower()
     return made.found and asked["from"] in sources and all(right.lower() in told for right in asked["right"])
 
@@ -84,8 +103,9 @@ def score(path: Path, shelf: Shelf) -> tuple[Counter[str], list[str]]:
     for asked in yaml.safe_load(path.read_text(encoding="utf-8")):
         made = answer(asked["ask"], shelf)
         counts["quotes"] += verbatim(made, shelf)
-        kind = "answerable" if "right" in asked else "unanswerable"
-        good = is_right(made, asked) if "right" in asked else not made.found
+        answerable = "right" in asked or "any" in asked
+        kind = "answerable" if answerable else "unanswerable"
+        good = is_right(made, asked) if answerable else not made.found
         counts[kind] += 1
         counts[f"{kind} good"] += good
         if not good:
@@ -113,6 +133,87 @@ def test_last_set_of_questions_is_quoted_and_refused(larger: Shelf):
     counts, wrong = score(HERE / "held_out" / "questions_unseen.yaml", larger)
     assert counts["answerable"] + counts["unanswerable"] == 14
     assert counts["unanswerable good"] >= 0.9 * counts["unanswerable"], wrong
+
+
+@pytest.mark.parametrize(("name", "count", "least"), [("tune", 40, 0.9), ("judge", 40, 0.8), ("later", 50, 0.8)])
+def test_questions_in_everyday_words(all_documents: Shelf, name: str, count: int, least: float):
+    counts, wrong = score(HERE / "everyday" / f"{name}.yaml", all_documents)
+    assert counts["answerable"] + counts["unanswerable"] == count
+    assert counts["unanswerable good"] >= 0.9 * counts["unanswerable"], wrong
+    assert counts["answerable good"] >= least * counts["answerable"], wrong
+
+
+def test_which_one_is_best(all_documents: Shelf):
+    made = answer("which one conducts best?", all_documents)
+    values = [one.text for one in made.statements]
+    assert made.kind == "comparison" and values[0] == "Li5.5PS4.5Cl1.5: 9.0 mS cm-1"
+    assert "Na3.4Sc0.4Zr1.6Si2PO12: 4.0 mS/cm" in values
+    assert answer("which alloy is hardest?", all_documents).statements[0].text.endswith("510 HV")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("what is LATP", "Li1.3Al0.3Ti1.7(PO4)3 (LATP)"),
+        ("what does lscf mean?", "(LSCF)"),
+        ("what does NZSP stand for", "(NZSP)"),
+    ],
+)
+def test_definitions(all_documents: Shelf, asked: str, said: str):
+    made = answer(asked, all_documents)
+    assert made.kind == "definition" and said in made.statements[0].text
+
+
+def test_misspelt_words_and_small_letters_are_mended_and_told(all_documents: Shelf):
+    plain = plain_question("how to improve the condutivity of llto", all_documents)
+    assert plain.changed == (("condutivity", "conductivity"),) and plain.of("material")[0].words == "LLTO"
+    made = answer("the shaft stel got brittel after slow cooling", all_documents)
+    assert "embrittled" in made.statements[0].text and "'brittel' read as 'brittle'" in made.statements[0].basis
+
+
+@pytest.mark.parametrize(
+    ("asked", "concept", "direction"),
+    [
+        ("how do I make zirconia less brittle", "toughness", 1),
+        ("how do I make my pellets denser", "density", 1),
+        ("how can I avoid pores", "density", 1),
+        ("how can I reduce the hardness", "hardness", -1),
+        ("how do I stop rust", "corrosion", -1),
+        ("how can the electronic conduction be suppressed", "conduction", -1),
+    ],
+)
+def test_the_direction_of_an_everyday_wish(all_documents: Shelf, asked: str, concept: str, direction: int):
+    aim = plain_question(asked, all_documents).aim
+    assert aim is not None and (aim[0].name, aim[1]) == (concept, direction)
+
+
+def test_the_thesaurus_reads_words_and_holds_no_answer():
+    by_name = {concept.name: concept for concept in concepts()}
+    density = by_name["density"]
+    assert density.says.search("the relative density rose") and not density.says.search("a power density of 1 W")
+    assert by_name["excess"].says.search("held for over 20 h") and not by_name["excess"].says.search("over the film")
+    assert by_name["battery"].subject and by_name["cost"].polarity("cheaper") == -1
+    text = (Path(sozai.assistant.answers.__file__).parent / "everyday.yaml").read_text(encoding="utf-8")
+    assert not re.search(r"\d\s*(?:°C|MPa|%|S/cm|mS|eV)", text.replace("~", "")), "a value is no word"
+
+
+def test_a_refusal_names_the_word_and_quotes_the_nearest(all_documents: Shelf):
+    made = answer("does LLTO float on water?", all_documents)
+    assert not made.found and "float" in made.statements[0].text
+    assert all("no answer" in one.basis and one.citations for one in made.closest)
+    assert any("LLTO" in one.text or "llto" in one.citations[0].name for one in made.closest)
+
+
+def test_nearness_in_meaning_changes_the_order_only(all_documents: Shelf):
+    if not has_meaning():
+        pytest.skip("the embedding model is not installed")
+    both = Shelf(all_documents.library, "both")
+    for asked in ("why is cobalt a cost problem for batteries", "does LLTO float on water?"):
+        made = answer(asked, both)
+        verbatim(made, both)
+        assert made.found == answer(asked, all_documents).found
+    made = answer("why is cobalt a cost problem for batteries", both)
+    assert any("Cobalt makes up" in one.text for one in made.statements)
 
 
 def test_more_documents_change_no_refusal(larger: Shelf):

@@ -341,3 +341,18 @@ def test_documents_survive_being_stored(folder: Path, tmp_path: Path):
             document = read_document(path)
             stored = json.loads(json.dumps(library_module._to_dict(document)))
             assert library_module._from_dict(stored) == document
+
+
+@pytest.mark.parametrize(
+    ("sentence", "kept"),
+    [
+        ("The case of ethylene oxidation on Pt Journal of Catalysis 1989 118 1 125 146 2-s2.0-0000190724 6", False),
+        ("Modeling and experimental validation of solid oxide fuel cell materials and stacks J. Eur.", False),
+        ("Pellets that were sintered in 2012 conducted 5 mS cm-1.", True),
+    ],
+)
+def test_entries_of_a_list_of_references_are_no_evidence(tmp_path: Path, sentence: str, kept: bool):
+    path = tmp_path / "paper.txt"
+    path.write_text(f"Results\n\nThe pellets were dense. {sentence}\n")
+    document = read_document(path)
+    assert any(document.quote(piece) == sentence for piece in pieces(document)) == kept
