@@ -20,7 +20,10 @@ from sozai.assistant.extraction.units import CELSIUS, convert
 ROOM = 25.0
 """Degrees Celsius that "room temperature" is taken for; the record's text tells what stands there."""
 _ROOM = re.compile(r"\b(?:room|ambient)[\s-]temperature\b|\bRT\b(?!\w)", re.IGNORECASE)
-_SAME = re.compile(r"\b(?:at|under)\s(?:this|that|the same|these)\s(?:temperature|condition)s?\b", re.IGNORECASE)
+_SAME = re.compile(
+    r"\b(?:at|under)\s(?:this|that|the same|these)\s(?:[a-z]+\s(?:[a-z]+\s)?and\s)?(?:temperature|condition)s?\b",
+    re.IGNORECASE,
+)
 _MAKING = (
     r"sinter|anneal|calcin|(?:melt-)?blend|mix(?:ed|ing)|compound(?:ed|ing)|fir(?:ed|ing)\b|heat|dried|dry(?:ing)?\b|bak|deposit|crystalli[sz]ed|hot[\s-]?press|prepared|synthesi|stor(?:ed|age)|quench|"
     r"cur(?:ed|ing)\b|grown|treat|melted|pre-?coarsen|reduc(?:ed|tion) at|polymeri[sz]|immers|aged|aging|ageing|cast|stirr|reflux|"  # noqa: E501
@@ -29,6 +32,10 @@ _MAKING = (
 _MADE = re.compile(rf"\b(?:{_MAKING})\w*[^.;]*$", re.IGNORECASE)
 _MEASURED = re.compile(
     r"\b(?:shows?|showed|exhibit\w*|ha[sd]|have|display\w*|deliver\w*|reach\w*|attain\w*|measured|conductivit\w+|is|was|were|are|of\s\d|gave|gives|giving|conduct|provid\w*|presented|achiev\w*|yield\w*|tested|operat\w*|obtained|increas\w*|rose)\b",
+    re.IGNORECASE,
+)
+_TESTED = re.compile(
+    r"\b(?:(?:was|were|are|is)\s(?:then\s|all\s)?(?:tested|measured|operated|compared|characteri[sz]ed|evaluated|examined|studied|performed|investigated|fed)|measurements?\s(?:was|were)\s\w+|tests\swere\s\w+)\b[^.;]{0,90}?\s(?:at|@)\s",
     re.IGNORECASE,
 )
 _GAS = r"(?:air|argon|nitrogen|oxygen|hydrogen|helium|vacuum|Ar|N2|O2|H2|CO2|He|CH4|methane|steam|H2O)"
@@ -108,6 +115,17 @@ def find_conditions(
             )
         )
     return sorted(out, key=lambda condition: condition.start)
+
+
+def tested_at(
+    text: str, plain: str, start: int, end: int, found: Sequence[Found], pieces: Sequence[tuple[int, int]]
+) -> Quantity | None:
+    """The one temperature that a sentence without values says of all: "the films were tested at 70 degC"."""
+    if _TESTED.search(plain, start, end) is None:
+        return None
+    heats = [c for c in find_conditions(text, plain, start, end, found, set(), pieces) if c.name == "temperature"]
+    behind = [c for c in heats if _TESTED.search(plain[start : c.start]) is not None]
+    return behind[0].quantity if len(heats) == 1 and len(behind) == 1 and behind[0].quantity.low is None else None
 
 
 def refers_back(plain: str, start: int, end: int) -> bool:

@@ -38,6 +38,7 @@ class Context:
         variable: formula with open variables seen last.
         values: last stated values of variables.
         conditions: of the last value, for "at this temperature".
+        tested: the temperature that a sentence without values says all is measured at, and its number.
         property: of the last value of the sentence before.
         roles: of the last mention, by meaning.
         subjects: how often each was the first of a sentence, not in passing.
@@ -51,6 +52,7 @@ class Context:
     variable: Mention | None = None
     values: dict[str, float] = field(default_factory=dict)
     conditions: dict[str, Quantity] = field(default_factory=dict)
+    tested: tuple[Quantity, int] | None = None
     property: Property | None = None
     roles: dict[str, str] = field(default_factory=dict)
     subjects: dict[str, int] = field(default_factory=dict)

@@ -42,6 +42,8 @@ _ALLOY = re.compile(
     r"(?:(?:AISI|SAE|AA)\s?)?\d{3,4}[A-Z]{0,2}\s(?:(?:stainless|carbon|mild|maraging|duplex|austenitic)\s)?(?:steel|alumini?um(?:\salloy)?)|[Ss]teel\s[A-Z]?\d{2,4}[A-Z]?)(?!\w)"
 )
 """``Ti-6Al-4V``, ``Inconel 718``, ``316L stainless steel``, ``6061 aluminum alloy``."""
+_NO_NAME = re.compile(r"[A-Z]\w+(?:,\s[A-Z]\w+)?\s(?:et al\b|and co-?workers)|Mn\s?(?:[=~≈:]|of\s\d|\()")
+"""A person, or the number average of a molar mass."""
 _MIXED = re.compile(r"(?<![\w(])\((?:[A-Z][a-z]?,\s?){1,4}[A-Z][a-z]?\)(?:[A-Z][a-z]?|[\d.xyδ{}_-])+(?![a-z])")
 """``(Bi,Sb)2Te3``."""
 _LABEL = re.compile(
@@ -285,7 +287,7 @@ class Names:
         kept = [
             replace(m, kind="gas") if re.sub(r"[\s_{}]", "", self.plain[m.start : m.end]) in _ASIDE_CHEMICALS else m
             for m in without_overlaps(found)
-            if not window.startswith("-type ", m.end)
+            if not (window.startswith("-type ", m.end) or _NO_NAME.match(window, m.start))
         ]
         return with_modifiers(joined(kept, self.text, self.plain), self.text, self.plain, start)
 

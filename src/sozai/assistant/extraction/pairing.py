@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from sozai.assistant.documents.document import Document, Span
 from sozai.assistant.extraction.clauses import clauses
-from sozai.assistant.extraction.conditions import Condition, attach, find_conditions, refers_back
+from sozai.assistant.extraction.conditions import Condition, attach, find_conditions, refers_back, tested_at
 from sozai.assistant.extraction.context import CLEAR, Context, learn_variables, listed_before, meant, remember, resolved
 from sozai.assistant.extraction.materials import Names
 from sozai.assistant.extraction.mentions import Mention
@@ -25,6 +25,8 @@ _CITED = re.compile(
     r"\[\d{1,3}(?:\s?[-,–]\s?\d{1,3})*\]|\bet al\.?|\b[Rr]ef(?:s)?\.\s?\d+|\bpreviously reported\b|\breported by\b|\bin the literature\b|\bwas reported to\b"  # noqa: E501
 )
 _METHODS = re.compile(r"\b(?:electrochemical impedance spectroscopy|impedance spectroscopy|EIS|ac impedance|AC impedance|dc polari[sz]ation|DC polari[sz]ation|four[- ]probe|van der Pauw|DSC|differential scanning calorimetry|DMA|dynamic mechanical analysis|TGA|thermogravimetric analysis|GPC|size exclusion chromatography|nanoindentation|Hall effect|UV-vis|DFT|density functional theory|molecular dynamics|NMR|cyclic voltammetry)\b")  # fmt: skip  # noqa: E501
+_TESTED_FOR = 2
+"""Sentences that "the cells were tested at 700 degC" holds for."""
 _PAIR = ("the former", "the latter")
 
 
@@ -78,6 +80,8 @@ def records_of(
             records.append(
                 _record(document, number, value, values, found, mentions, conditions, pieces, plain, context, trace)
             )
+    if not values and (heat := tested_at(document.text, plain, start, end, found, pieces)) is not None:
+        context.tested = heat, number
     remember(number, mentions, plain, start, context)
     return records
 
@@ -133,6 +137,14 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
         and "temperature" in context.conditions
     ):
         attached["temperature"] = context.conditions["temperature"]
+    elif (
+        "temperature" in wanted.conditions
+        and not device  # of cells, papers tell each value's own
+        and context.tested is not None
+        and number - context.tested[1] <= _TESTED_FOR
+        and not any(condition.name == "temperature" for condition in conditions)
+    ):
+        attached.setdefault("temperature", context.tested[0])
     if attached:
         context.conditions = dict(attached)
     method = _METHODS.search(document.text, start, end)

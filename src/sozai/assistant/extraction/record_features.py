@@ -40,7 +40,10 @@ def record_features(value: Value, one: Found, mentions: Sequence[Mention], condi
     heat = attached.get("temperature")
     offered = any(condition.name == "temperature" for condition in conditions)
     takes = "temperature" in value.property.conditions
-    far = cost(plain, min(heat.span.end, one.end), max(heat.span.start, one.start)) if heat is not None else 0.0
+    here = heat is not None and start <= heat.span.start < end
+    far = (
+        cost(plain, min(heat.span.end, one.end), max(heat.span.start, one.start)) if heat is not None and here else 0.0
+    )
     return {
         "no property's name": float(value.cue is None),
         "a sample of its own": float(_OWN_SAMPLE.search(plain[start : one.start]) is not None),
@@ -48,6 +51,7 @@ def record_features(value: Value, one: Found, mentions: Sequence[Mention], condi
         "several materials": float(len({m.meaning for m in mentions if m.kind not in ("generic", "gas")}) > 1),
         "no temperature": float(takes and heat is None),
         "temperature left": float(takes and heat is None and offered),
+        "temperature of another sentence": float(heat is not None and not start <= heat.span.start < end),
         "temperature taken": float(heat is not None),
         "temperature far": math.log1p(far),
         "temperature of a range": float(heat is not None and heat.low is not None),

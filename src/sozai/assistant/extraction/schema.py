@@ -171,9 +171,13 @@ def _cue(names: Iterable[str], symbols: Iterable[str]) -> re.Pattern[str]:
         pattern = r"[\s-]{1,2}".join(_word(word) for word in re.split(r"[\s-]+", name))
         words.append(rf"(?i:(?<![A-Za-z]){pattern}(?![A-Za-z]))")
     for symbol in sorted(symbols, key=len, reverse=True):
-        base, _, below = symbol.partition("_")
-        lower = rf"[_\s]?\{{?\s?{re.escape(below)}\s?\}}?(?:s\b|'s)?(?![A-Za-z\d{{])" if below else r"(?![A-Za-z\d])"
-        words.append(rf"(?<![A-Za-z\d]){re.escape(base)}{lower}")
+        parts = [symbol] if symbol.startswith("_") else re.split(r"(_[^\W_%]+%?)", symbol)
+        written = "".join(
+            rf"[_\s]?\{{?\s?{re.escape(part[1:])}\s?\}}?" if part.startswith("_") and len(part) > 1 else re.escape(part)
+            for part in parts
+        )
+        end = r"(?:s\b|'s)?(?![A-Za-z\d{])" if "_" in symbol else r"(?![A-Za-z\d])"
+        words.append(rf"(?<![A-Za-z\d]){written}{end}")
     return re.compile("|".join(words))
 
 

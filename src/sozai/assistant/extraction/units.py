@@ -33,6 +33,7 @@ _WHOLE = {
     "Barrers": "barrer", "GPU": "GPU", "gpu": "GPU", "LMH": "LMH", "kgf": "kilogram_force", "HV": "vickers",
     "Hv": "vickers", "Oe": "oersted", "meq": "millimole", "mequiv": "millimole", "kDa": "kilogram/mole",
     "kelvin": "kelvin", "KPa": "kilopascal", "Kpa": "kilopascal", "Mpa": "megapascal", "volts": "volt", "dyn": "dyne", "cc": "centimeter**3", "liter": "liter", "liters": "liter",  # noqa: E501
+    "mw": "milliwatt",
     "decades": "", "Wm": "", "cd": "candela", "dtex": "dtex", "denier": "denier", "tex": "tex", "kg": "kilogram",
 }  # fmt: skip
 _TEMPERATURES = (

@@ -25,7 +25,7 @@ _PREDICATE = re.compile(
     r"(?:\s?\([^()]{1,30}\))?(?P<whose>\s(?:of|for|in|by|from|through|on|at|with|measured|obtained|determined|estimated|towards?)\s[^.;:]{1,140}?)\s"
     r"(?:is|was|are|were|reach\w*|attain\w*|rang\w+|var(?:y|ies|ied)|increas\w+|decreas\w+|drop\w*|rose|fell|exceed\w*|amount\w*|became|remain\w*|(?:can|could) be \w+|equals?|of)\s"  # noqa: E501
     r"(?:found\s|measured\s|determined\s|calculated\s|estimated\s|reduced\s|raised\s|increased\s|decreased\s|improved\s|observed\s)?"
-    r"(?:to\sbe\s|to\s|from\s|between\s|at\s|as\s(?:high|low)\sas\s|in\sthe\sranges?\s(?:of|from)\s|up\s|about\s|around\s|approximately\s|only\s|as\s|ca\.\s|~|above\s|below\s|over\s|within\s|[<>]\s?|\()*",
+    r"(?:to\sbe\s|to\s|from\s|between\s|at\s|as\s(?:high|low)\sas\s|in\sthe\sranges?\s(?:of\s|from\s)?|up\s|about\s|around\s|approximately\s|only\s|as\s|ca\.\s|~|above\s|below\s|over\s|within\s|[<>]\s?|\()*",
     re.IGNORECASE,
 )
 _OTHER_VERB = re.compile(
@@ -62,7 +62,11 @@ def find_values(plain: str, start: int, end: int, found: Sequence[Found], mentio
             continue
         if _IF.search(plain[max(start, one.start - 90) : one.start]):
             continue
-        best = told.get(number) or _best(plain, start, one, cues, mentions, found)
+        best = (
+            told.get(number)
+            or _cell_edge(plain, one, [*schema, *others])
+            or _best(plain, start, one, cues, mentions, found)
+        )
         if best is None:
             best = _bare(plain, start, one, cues, [*schema, *others])
         if best is not None:
@@ -121,7 +125,8 @@ def _best(
                 if stop <= cue[0] < first.start and cue[2].name != property_.name and in_unit(one, cue[2]) is not None
             ]
             blockers = [other for other in between if other.unit == one.unit or one.unit is None]
-            if not blockers and not rivals and _is_predicate(plain[stop : first.start]):
+            alike = [other for other in between if other.unit == one.unit]
+            if not alike and not rivals and _is_predicate(plain[stop : first.start]):
                 far = min(far, 0.8 * limit)
             elif (
                 not blockers
@@ -245,6 +250,17 @@ def _told_in_order(
             ):
                 out |= {n: (cue[2], (cue[0], cue[1]), "") for n, cue in zip(row, run, strict=True)}
     return out
+
+
+def _cell_edge(
+    plain: str, one: Found, properties: Sequence[Property]
+) -> tuple[Property, tuple[int, int] | None, str] | None:
+    """ "a = 5.43 angstrom" is a lattice parameter, if the schema has one."""
+    edge = next((property_ for property_ in properties if property_.name == "lattice_parameter"), None)
+    named = re.search(r"(?<![A-Za-z])[abc]\s?=\s?$", plain[max(0, one.start - 6) : one.start])
+    if edge is None or named is None or one.unit is None or in_unit(one, edge) is None:
+        return None
+    return edge, (one.start - len(named.group()), one.start - len(named.group()) + 1), ""
 
 
 def _is_predicate(gap: str) -> bool:
