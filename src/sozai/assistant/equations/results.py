@@ -67,7 +67,7 @@ def as_result(solution: Solution) -> dict[str, Any]:
         "problem": as_statement(solution.problem),
         "method": solution.method,
         "closed_form": dict(solution.closed_form),
-        "at_the_end": _at_the_end(solution),
+        "at_the_end": at_the_end(solution),
         "error": dict(solution.error),
         "verdicts": [verdict.to_dict() for verdict in solution.verdicts],
         "proven": solution.proven,
@@ -77,7 +77,7 @@ def as_result(solution: Solution) -> dict[str, Any]:
     }
 
 
-def _at_the_end(solution: Solution) -> list[dict[str, Any]]:
+def at_the_end(solution: Solution) -> list[dict[str, Any]]:
     """What a person asks first: the values at the end of time, of fields the least and the largest and where.
 
     Of a boundary value problem the value in the middle, of a steady field the least and the largest.
