@@ -69,6 +69,16 @@ def test_deviation_knows_no_orientation_size_or_order(name: str, seed: int) -> N
     assert 0 < deviation(bent, shape) < 3
 
 
+@pytest.mark.parametrize("name", ["octahedron", "cube", "cuboctahedron"])
+def test_absurd_polyhedra_are_no_fault(name: str) -> None:
+    shape = SHAPES[name]
+    line = np.outer(np.linspace(-1, 1, shape.coordination), [0, 0, 1])
+    for ligands in (line, np.zeros_like(line), np.ones_like(line), np.vstack([line[:1], shape.points[1:]])):
+        assert 0 <= deviation(ligands, shape) <= 100
+    with pytest.raises(ValueError, match="ligands"):
+        deviation(line[1:], shape)
+
+
 def test_rotations_of_the_shapes() -> None:
     """The table of rotations against all that map the corners onto themselves."""
     for shape in SHAPES.values():

@@ -61,7 +61,8 @@ def cif(
     distances. Alone they are read, shown, and refused when no crystal can obey them.
 
     [bold]--check[/bold] audits a CIF (symmetry operators, special positions, occupancies, duplicates, formula, charge
-    ...) and judges its structure by the rules. [bold]--build[/bold] makes structures of the rules without any model.
+    ...) and judges its structure by the rules. [bold]--build[/bold] makes structures of the rules without any model;
+    one that was stopped goes on when the same command is given again.
     [bold]--propose[/bold] lets a model write rules or a CIF and sends it the verdicts. [bold]--text[/bold] turns words
     about a kind of crystal into conditions for [bold]sozai generate[/bold].
 

@@ -168,6 +168,8 @@ def deviation(ligands: Sequence[Sequence[float]] | np.ndarray, shape: Shape) -> 
     sizes = [
         float(np.sum((one - middle) ** 2) + middle @ middle) for one, middle in zip((real, ideal), middles, strict=True)
     ]
+    if sizes[0] < 1e-9:  # all on one spot
+        return 100.0
     offset = (len(real) + 1) * np.outer(*middles)
     best = 0.0
     for orders in _orders(real, ideal):
@@ -186,8 +188,10 @@ def _orders(real: np.ndarray, ideal: np.ndarray) -> list[np.ndarray]:
         return [_permutations(len(real))]
     from scipy.optimize import linear_sum_assignment
 
-    bonds = real / np.linalg.norm(real, axis=1)[:, None]
+    bonds = real / np.maximum(np.linalg.norm(real, axis=1), 1e-9)[:, None]
     second = int(np.argmin(np.abs(bonds @ bonds[0])))
+    if np.linalg.norm(np.cross(bonds[0], bonds[second])) < 1e-6:  # all on one line: any order is as good
+        return [np.arange(len(real))[None]]
     frame = _frame(bonds[0], bonds[second])
     found = set()
     for one, other in permutations(range(len(ideal)), 2):
