@@ -29,7 +29,11 @@ SETS = {
     "everyday words, eight": (LIBRARY / "held_out" / "questions_unseen.yaml", "second"),
     "everyday words, for tuning": (LIBRARY / "everyday" / "tune.yaml", "all"),
     "everyday words, to judge": (LIBRARY / "everyday" / "judge.yaml", "all"),
-    "30 papers on fuel cells": (ROOT / "benchmarks" / "ask_papers.yaml", "papers"),
+    "everyday words, later": (LIBRARY / "everyday" / "later.yaml", "all"),
+    "everyday words, third": (LIBRARY / "everyday" / "third.yaml", "all"),
+    "everyday words, never mended for": (LIBRARY / "everyday" / "held.yaml", "all"),
+    "30 papers, for tuning": (ROOT / "benchmarks" / "ask_papers.yaml", "papers"),
+    "30 papers, later": (ROOT / "benchmarks" / "ask_papers_later.yaml", "papers"),
 }
 
 
@@ -105,7 +109,7 @@ def ask_all(path: Path, shelf: Any) -> Score:
     return score
 
 
-def shelves(papers: Path | None, folder: Path) -> dict[str, Any]:
+def shelves(papers: Path | None, folder: Path, by: str = "words") -> dict[str, Any]:
     """The libraries of the tests, each larger than the one before, and the papers where their folder is named."""
     sys.path.insert(0, str(TESTS))
     from library_files import make_library
@@ -118,11 +122,11 @@ def shelves(papers: Path | None, folder: Path) -> dict[str, Any]:
     for count, name in enumerate(("first", "second", "all"), 1):
         made = Library(folder / name)
         made.add(sources[:count])
-        found[name] = Shelf(made)
+        found[name] = Shelf(made, by)
     if papers is not None:
         kept = Library(folder / "papers")
         kept.add([papers])
-        found["papers"] = Shelf(kept)
+        found["papers"] = Shelf(kept, by)
     return found
 
 
@@ -142,12 +146,13 @@ def rows_of(scores: dict[str, Score]) -> list[Sequence[Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--papers", type=Path, help="folder texts/ of the SOFC-Exp corpus")
+    parser.add_argument("--by", choices=("words", "both"), default="words", help="how to search")
     parser.add_argument("--sets", default="", help="only the sets whose names hold this")
     parser.add_argument("--show", action="store_true", help="print the questions that failed")
     parser.add_argument("--out", type=Path, help="write the section there")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        ready = shelves(options.papers, Path(folder))
+        ready = shelves(options.papers, Path(folder), options.by)
         scores = {
             name: ask_all(path, ready[shelf])
             for name, (path, shelf) in SETS.items()

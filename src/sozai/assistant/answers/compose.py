@@ -72,9 +72,26 @@ def _found(asked: Question, plain: Plain, shelf: Shelf) -> Answer | None:
         return _plainly(replace(asked, kind="value"), plain, shelf)
     if not (plain.relations or asked.terms) and len(plain.text.split()) > _TOPIC:
         return _plainly(asked, plain, shelf)
+    if asked.kind == "yes or no":
+        return _yes_or_no(asked, plain, shelf)
     if _judges(plain) or asked.kind in ("why", "open"):
         return _plainly(asked, plain, shelf) or _exactly(asked, shelf)
     return _exactly(asked, shelf) or _plainly(asked, plain, shelf)
+
+
+def _yes_or_no(asked: Question, plain: Plain, shelf: Shelf) -> Answer | None:
+    """What is counted from quotes that hold every word, and the passages that hold most of the question beside it."""
+    counted = None if plain.of("number") or _judges(plain) else _exactly(asked, shelf)
+    passages = _plainly(asked, plain, shelf)
+    if counted is None or passages is None or passages.strategies:
+        return counted or passages or (_exactly(asked, shelf) if _judges(plain) else None)
+    return replace(counted, statements=(*counted.statements, *_unquoted(passages.statements, counted)[:_ALSO]))
+
+
+def _unquoted(statements: Sequence[Statement], made: Answer) -> list[Statement]:
+    """Those of the statements whose quotes are not in an answer yet."""
+    quoted = {citation.quote for citation in made.citations()}
+    return [one for one in statements if not any(quote.quote in quoted for quote in one.citations)]
 
 
 def _exactly(question: Question, shelf: Shelf) -> Answer | None:
@@ -93,19 +110,15 @@ def _judges(plain: Plain) -> bool:
 
 def _plainly(asked: Question, plain: Plain, shelf: Shelf) -> Answer | None:
     """The answer to a question in everyday words; ``None`` where the library holds none."""
-    if plain.unknown:
-        return None
     if found := ranking(plain, shelf):
         return Answer(asked.text, "comparison", True, tuple(found))
     statements = passage_statements(held_passages(plain, shelf, asked.kind), plain)
-    if (goal := as_question(plain, asked)) is not None:
+    if not plain.unknown and (goal := as_question(plain, asked)) is not None:
         needs = [need for need in plain.needs if not (plain.aim and need.concept is plain.aim[0])]
         narrowed = Narrowed(shelf, documents_for(plain, shelf, needs))
         if narrowed.readings and (ways := strategies(goal, narrowed)):
             made = _how_to(goal, narrowed, _cheap_first(ways, plain))
-            quoted = {citation.quote for citation in made.citations()}
-            also = [one for one in statements if not any(quote.quote in quoted for quote in one.citations)]
-            return replace(made, statements=(*made.statements, *also[:_ALSO]))
+            return replace(made, statements=(*made.statements, *_unquoted(statements, made)[:_ALSO]))
     return Answer(asked.text, asked.kind, True, tuple(statements)) if statements else None
 
 

@@ -147,7 +147,9 @@ def plain_question(text: str, shelf: Shelf) -> Plain:
         place = mended.lower().find(long)
         if place >= 0 and not _over(place, place + len(long), taken):
             taken.append((place, place + len(long)))
-            needs.append(Need(long, "word", Says(re.compile(rf"(?i:{re.escape(long)})|\b{re.escape(short)}s?\b"))))
+            first, _, last = long.rpartition(" ")
+            written = rf"(?i:{re.escape(first)} {re.escape(stem(last))}[a-z]*)|\b{re.escape(short)}s?\b"
+            needs.append(Need(long, "word", Says(re.compile(written))))
     for one in concepts_in(mended):
         free = [place for place in one.places if not _over(*place, taken)]
         if not free:

@@ -96,7 +96,7 @@ def documents_for(plain: Plain, shelf: Shelf, needs: Sequence[Need] | None = Non
 
 def held_passages(plain: Plain, shelf: Shelf, kind: str) -> list[Held]:
     """Passages that answer, best first."""
-    if plain.unknown or not plain.needs:
+    if len(plain.unknown) > (0 if kind == "value" else 1) or not plain.needs:
         return []
     firm = plain.relations if len(plain.relations) < 4 else ()  # of many parts one may be missing
     needs = (*plain.of("material"), *plain.of("subject"), *plain.of("number"), *firm)
@@ -110,6 +110,9 @@ def held_passages(plain: Plain, shelf: Shelf, kind: str) -> list[Held]:
         found = [
             replace(one, score=one.score + _MEANING * _nearness(one, plain, shelf)) for one in found if one.answers
         ]
+    if plain.unknown:  # one word that is known nowhere: two things asked beside it must stand in the passage itself
+        asked = {need for need in plain.of("concept") if not need.loose}
+        found = [one for one in found if len(asked) >= 2 and asked <= set(one.here)]
     return sorted((one for one in found if one.answers), key=lambda one: -one.score)
 
 
@@ -191,6 +194,7 @@ def _bonus(view: View, plain: Plain, kind: str, here: Sequence[Need]) -> float:
         bonus -= 0.05
     if not 5 <= len(text.split()) <= 90:  # a fragment, or a table read as one sentence
         bonus -= 0.2
+    bonus += 0.04 * sum(stem(need.words.split()[-1]) in view.stems for need in here if need.concept is not None)
     return bonus + 0.04 * len([need for need in here if need.loose])
 
 
@@ -210,7 +214,8 @@ def passage_statements(found: Sequence[Held], plain: Plain) -> list[Statement]:
 
 def read_as(one: Held, plain: Plain) -> str:
     """How words of the question were read, where the passage says them otherwise."""
-    notes = [f"'{wrong}' read as '{right}'" for wrong, right in plain.changed]
+    notes = [f"nothing on '{word}'" for word in plain.unknown]
+    notes += [f"'{wrong}' read as '{right}'" for wrong, right in plain.changed]
     if not plain.of("material") and not names_in(one.view.text):
         notes.insert(0, f"from '{one.view.document.title}'")  # the passage by itself does not say of what it speaks
     for need in one.here:

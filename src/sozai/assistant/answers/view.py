@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
-from sozai.assistant.answers.lexicon import lexicon
+from sozai.assistant.answers.lexicon import COMMON_NAMES, lexicon
 from sozai.assistant.answers.names import Aliases, elements, names_in
 from sozai.assistant.answers.question import Question, Term
 from sozai.assistant.answers.thesaurus import Says
@@ -246,7 +246,7 @@ class View:
 def _is_subject(name: str, reading: Reading) -> bool:
     """Whether a name is a material that sentences are about, not a reagent: three elements or more, or a short name."""
     count = len(elements(name))
-    if name in reading.aliases.forms(name) and len(reading.aliases.forms(name)) > 1:
+    if len(reading.aliases.forms(name) - COMMON_NAMES.keys()) > 1:
         return True
     reagent = re.search(r"CO3|NO3|OH|PO4\)?$|SO4", name) is not None
     return (count >= 3 and not reagent) or (count == 0 and name.isupper() and len(name) >= 4)
