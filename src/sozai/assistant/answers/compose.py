@@ -183,5 +183,6 @@ def _nowhere(plain: Plain, shelf: Shelf) -> tuple[str, ...]:
 
 
 def _short_of(one: Held, missing: Sequence[str]) -> str:
-    lacking = [need.words for need in one.missing] or [word for word in missing if word not in one.view.whole]
+    lacking = [word for word in missing if word.lower() not in one.view.whole.lower()]
+    lacking = list(dict.fromkeys([*lacking, *(need.words for need in one.missing)]))
     return f"no answer: it says nothing of {', '.join(lacking)}" if lacking else "no answer: other conditions"

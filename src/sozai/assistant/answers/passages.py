@@ -133,7 +133,8 @@ def nearest(plain: Plain, shelf: Shelf, kind: str) -> list[Held]:
     ]
     about = [reading for reading in readings if all(need.in_document(reading) for need in plain.of("material"))]
     found = [_held(view, plain, kind) for reading in about or readings for view in reading.views]
-    return sorted((one for one in found if one.here and one.share >= 0.25), key=lambda one: -one.score)
+    close = (one for one in found if one.here and one.share >= 0.25)
+    return sorted(close, key=lambda one: (any(need.kind == "material" for need in one.missing), -one.score))
 
 
 def _held(view: View, plain: Plain, kind: str) -> Held:
