@@ -93,13 +93,14 @@ def own(use: str) -> list[Case]:
 
 
 def passages(name: str) -> list[Case]:
-    """Self-made ones: ``varied_sentences.jsonl`` (held out) or ``training_passages.jsonl`` (fitted on)."""
+    """Self-made ones: ``varied_sentences.jsonl`` and ``fresh_sentences.jsonl`` (held out), ``training_passages.jsonl``
+    (fitted on)."""
     cases = []
     for line in SENTENCES.with_name(name).read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
         text, gold = entry["text"], []
         for record in entry["records"]:
-            number, unit = record["value"].split()
+            number, unit = record["value"].rsplit(" ", 1)
             unit = "" if unit == "1" else unit
             numbers = json.loads(number) if number.startswith("[") else [float(number)]
             materials = record["material"] if isinstance(record["material"], list) else [record["material"]]

@@ -321,3 +321,81 @@ def test_command_line_review_is_kept_and_applied_again(tmp_path):
         ["--review", run, "--correct", "1: value=7"],
     ):
         assert CliRunner().invoke(app, ["extract", *words]).exit_code != 0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (  # a list named a sentence before, below the word for all of them
+            "Three polyurethanes, PU-1, PU-2 and PU-3, were made. Their tensile strengths were 18 MPa, 24 MPa and 31 MPa, respectively.",  # noqa: E501
+            {("PU-1", 18.0), ("PU-2", 24.0), ("PU-3", 31.0)},
+        ),
+        (  # two values against two
+            "PEF shows a tensile strength of 70 MPa and a Young's modulus of 2.9 GPa, compared with 55 MPa and 2.1 GPa for PET.",  # noqa: E501
+            {("PEF", 70.0), ("PEF", 2.9), ("PET", 55.0), ("PET", 2.1)},
+        ),
+        (  # the property is not named again
+            "The Vickers hardness of Ti-6Al-4V was 3.4 GPa, whereas Inconel 718 reached 4.1 GPa.",
+            {("Ti-6Al-4V", 3.4), ("Inconel 718", 4.1)},
+        ),
+        ("PVA had a modulus of 1.2 GPa and a strength of 40 MPa (PVA-2: 50 MPa).", {("PVA", 1.2)}),
+        ("High hardness was found (31 GPa for TiAlN).", {("TiAlN", 31.0)}),
+    ],
+)
+def test_whose_a_value_is_within_and_across_sentences(text, expected):
+    found = {(r.material, r.quantity.value) for r in found_in(text, "tensile_strength", "elastic_modulus", "hardness")}
+    assert expected <= found
+
+
+def test_a_temperature_that_all_was_tested_at_is_carried_and_one_of_making_is_not():
+    (record,) = found_in("Films of PEO were tested at 60 °C. The conductivity of PEO was 1e-4 S/cm.")
+    assert short(record) == ("PEO", "ionic_conductivity", 1e-4, 60.0)
+    (record,) = found_in("Films of PEO were dried at 60 °C. The conductivity of PEO was 1e-4 S/cm.")
+    assert short(record)[-1] is None
+
+
+def test_a_conductivity_that_no_ion_conductor_has_is_electronic():
+    (record,) = found_in("The conductivity of polyaniline is 210 S/cm.")
+    assert record.property == "electronic_conductivity"
+    (record,) = found_in("The ionic conductivity of polyaniline is 210 S/cm.")
+    assert any("plausible" in doubt for doubt in record.doubts)
+
+
+def test_what_a_material_was_made_from_is_doubted():
+    text = "The layer was made from bis(triethoxysilyl)ethane (BTESE). The rinsed membrane had a hardness of 2 GPa."
+    assert all(record.doubts for record in found_in(text, "hardness"))
+
+
+@pytest.mark.parametrize(
+    ("written", "value", "unit"),
+    [
+        ("2.9 W/mK", 2.9, "W/m/K"),
+        ("3.9 MPa m1/2", 3.9, "MPa*m^0.5"),
+        ("3.9 MPa√m", 3.9, "MPa*m^0.5"),
+        ("1.4 kOe", 1400.0, "Oe"),
+        ("34 L/m2 h", 34.0, "L/m^2/h"),
+        ("850 HV0.5", 850 * 0.00980665, "GPa"),
+    ],
+)
+def test_units_that_are_not_read_word_by_word(written, value, unit):
+    (one,) = find_quantities(f"it is {written} here")
+    assert convert(one.value, one.unit, unit) == pytest.approx(value, rel=1e-3)
+
+
+def test_the_weights_say_what_they_were_fitted_on_and_have_all_parts():
+    from sozai.assistant.extraction.ranking import weights
+
+    assert {"material", "record", "device record", "threshold", "source", "command"} <= set(weights())
+    assert "not for sale" not in json.dumps(weights()) and set(weights()["threshold"]) == {"material", "device"}
+
+
+def test_the_readings_of_the_polymer_abstracts_hold_no_text():
+    known = {property_.name for property_ in read_schema()}
+    lines = [json.loads(line) for line in (DATA / "polymer_relations.jsonl").read_text("utf-8").splitlines()]
+    assert {(line["use"], line["by"]) for line in lines} >= {("train", "A")}
+    for line in lines:
+        assert set(line) == {"use", "by", "doc", "values"}
+        for start, end, name, numbers, places, heat in line["values"]:
+            assert start < end and name in known and places and all(a < b for a, b in places)
+            assert all(isinstance(number, int | float) and isinstance(unit, str) for number, unit in numbers)
+            assert all(isinstance(t, int | float) for t in heat)

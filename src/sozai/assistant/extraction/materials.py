@@ -42,8 +42,10 @@ _ALLOY = re.compile(
     r"(?:(?:AISI|SAE|AA)\s?)?\d{3,4}[A-Z]{0,2}\s(?:(?:stainless|carbon|mild|maraging|duplex|austenitic)\s)?(?:steel|alumini?um(?:\salloy)?)|[Ss]teel\s[A-Z]?\d{2,4}[A-Z]?)(?!\w)"
 )
 """``Ti-6Al-4V``, ``Inconel 718``, ``316L stainless steel``, ``6061 aluminum alloy``."""
-_NO_NAME = re.compile(r"[A-Z]\w+(?:,\s[A-Z]\w+)?\s(?:et al\b|and co-?workers)|Mn\s?(?:[=~≈:]|of\s\d|\()")
-"""A person, or the number average of a molar mass."""
+_NO_NAME = re.compile(
+    r"[KVAWJNCSTg]-[12](?![\w-]|\.\d)|[A-Z]\w+(?:,\s[A-Z]\w+)?\s(?:et al\b|and co-?workers)|Mn\s?(?:[=~≈:]|of\s\d|\()"
+)
+"""A unit's power, a person, or the number average of a molar mass."""
 _MIXED = re.compile(r"(?<![\w(])\((?:[A-Z][a-z]?,\s?){1,4}[A-Z][a-z]?\)(?:[A-Z][a-z]?|[\d.xyδ{}_-])+(?![a-z])")
 """``(Bi,Sb)2Te3``."""
 _LABEL = re.compile(
@@ -235,7 +237,12 @@ class Names:
                 continue  # an ion, what was added, a metal of a catalyst
             if is_formula(window[match.start() : last]) and window[match.start() : last] not in self.not_materials:
                 bare = re.sub(r"[\s_{}]", "", window[match.start() : last])
-                add(match.start(), last, "gas" if bare in _ASIDE_CHEMICALS or _ORGANIC.fullmatch(bare) else "formula")
+                inner = re.fullmatch(r"\(([^()]*)\)", window[match.start() : last]) is not None
+                add(
+                    match.start() + inner,
+                    last - inner,
+                    "gas" if bare in _ASIDE_CHEMICALS or _ORGANIC.fullmatch(bare) else "formula",
+                )
         for match in (*_POLYMER.finditer(window, start, end), *_SHORT_POLYMER.finditer(window, start, end)):
             stop = self._polymer_end(match, end)
             if stop is not None:

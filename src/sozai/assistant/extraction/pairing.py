@@ -17,7 +17,7 @@ from sozai.assistant.extraction.ranking import Candidate, candidates_of, chances
 from sozai.assistant.extraction.record import Quantity, Record
 from sozai.assistant.extraction.record_features import material_features, record_features, together
 from sozai.assistant.extraction.schema import Property
-from sozai.assistant.extraction.subjects import choose
+from sozai.assistant.extraction.subjects import choose, is_of_another
 from sozai.assistant.extraction.unnamed import Value
 from sozai.assistant.extraction.values import find_values
 
@@ -112,6 +112,8 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
     candidates = candidates_of(
         one, value.cue, mentions, plain, start, end, pieces, number, context.materials(), (by_rule, how), device
     )
+    if is_of_another(plain, start, one.start, mentions):
+        candidates, by_rule = [], None
     shares = chances(candidates)
     mention, text = by_rule, ""
     if candidates:

@@ -19,6 +19,16 @@ _FOR = re.compile(
     r"(?:(?:obtained|measured|observed|found|achieved|reported|determined|recorded|reached|estimated|attained)\s)?(?:at\s[^,;]{1,25}?\s)?"
     r"(?:for|of|in|by|with|from|using)\s(?:the\s|a\s|an\s|our\s|pure\s|pristine\s|sample\s|neat\s)*(?:[\w-]+\s){0,2}$", re.IGNORECASE,  # noqa: E501
 )  # fmt: skip
+_AGAINST = re.compile(
+    r"\b(?:versus|vs\.?|against|(?:compared|comparison) (?:with|to)|than)\s(?:only\s)?$", re.IGNORECASE
+)
+_WHOSE = re.compile(r"\)?,?\s(?:whose\s|which\s(?:has|had|shows|showed|exhibits|exhibited|possesses)\s)[^,;.]{0,70}")
+_THAT_OF = re.compile(
+    r"\b(?:that|those)\s(?:of|for)\s(?P<whose>(?:the\s|an?\s|its\s)?(?:[\w-]+\s){1,3}?)(?:(?:was|is|were|are|being|reached)\s)?(?:only\s|about\s|~\s?)?$",
+    re.IGNORECASE,
+)
+_REST = re.compile(r"(?:(?:,\sand|,|\sand)\s~?\d[\d.±×^()-]*\s?[^\s,;\d]{1,12}(?=\s(?:for|of|in|and)\b|,))+")
+"""For "1 GPa and 2 MPa, versus 3 GPa and 4 MPa for A": the rest of the second list."""
 _OF = re.compile(
     r"(?:,?\s?\([^()]*\))?\s(?:(?:at|value|values|for lithium migration|under)\s[^,;]{0,20}?\s?)?(?:of|for|in|on)\s(?:the\s|a\s|an\s|our\s|both\s|all\s|pure\s|neat\s|pristine\s|original\s)*(?:[\w-]+\s){0,3}$",  # noqa: E501
     re.IGNORECASE,
@@ -99,11 +109,19 @@ def choose(value: Found, cue: tuple[int, int] | None, rank: tuple[int, int] | No
     before_it = [mention for mention in usable if mention.end <= value.start]
     for mention in usable:
         if value.end <= mention.start < limit and mention.kind not in ("generic", "device"):
-            if _FOR.fullmatch(plain[value.end : mention.start]) and not _COMPARED.search(
-                plain[value.end : mention.start]
-            ):
+            gap = plain[value.end : mention.start]
+            if _AGAINST.search(plain[start : value.start]) and (rest := _REST.match(gap)):
+                gap = gap[rest.end() :]
+            if _FOR.fullmatch(gap) and not _COMPARED.search(plain[value.end : mention.start]):
                 return Choice(mention, "for")
             break
+    if (told := _THAT_OF.search(plain, start, value.start)) is not None:
+        its = [mention for mention in before_it if mention.start >= told.start("whose")]
+        if its:
+            return Choice(its[-1], "of")
+    for mention in reversed(before_it):
+        if mention.kind != "generic" and _WHOSE.fullmatch(plain[mention.end : value.start]):
+            return Choice(mention, "of")
     for mention in usable:
         inside = re.fullmatch(r"\s?[(\[]\s?(?:for\s|in\s)?(?:the\s)?", plain[value.end : mention.start])
         if (
@@ -191,6 +209,12 @@ def is_aside(plain: str, start: int, mention: Mention) -> bool:
 def is_helper(plain: str, mention: Mention) -> bool:
     """Whether a name is that of a catalyst, a filler, a substrate and the like: "TiO2 nanoparticles", "SnO2 as"."""
     return _HELPER.match(plain, mention.end) is not None
+
+
+def is_of_another(plain: str, start: int, value: int, mentions: Sequence[Mention]) -> bool:
+    """Whether a value is said to be that of something that is no known name: "that of the silicone 3 MPa"."""
+    found = _THAT_OF.search(plain, start, value)
+    return found is not None and not any(found.start("whose") <= m.start < value for m in mentions)
 
 
 def is_compared(plain: str, start: int, mention: Mention) -> bool:

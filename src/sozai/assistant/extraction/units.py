@@ -260,7 +260,7 @@ def factor(source: str, target: str) -> float | None:
     units = registry()
     for scale in (1, 1 / units.avogadro_constant, units.avogadro_constant):
         try:
-            if source == "" or (target in ("%", "1e-6/K")) != _is_ratio(source):
+            if source == "" or _is_ratio(target) != _is_ratio(source):
                 return None
             return float((1.0 * left * scale).to(right).magnitude)
         except Exception:  # other dimensions
@@ -269,7 +269,13 @@ def factor(source: str, target: str) -> float | None:
 
 
 def _is_ratio(source: str) -> bool:
-    return "percent" in source or "ppm" in source or "share" in source or source.startswith("(kelvin)**-1")
+    return (
+        source in ("%", "1e-6/K", "%/kh")
+        or "percent" in source
+        or "ppm" in source
+        or "share" in source
+        or source.startswith("(kelvin)**-1")
+    )
 
 
 def convert(value: float, source: str, target: str) -> float | None:
