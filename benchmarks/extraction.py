@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import common
+import extraction_polymers
 import extraction_relations
 import extraction_score
 import extraction_sets
@@ -54,8 +55,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks/extraction.md"))
     arguments = parser.parse_args()
     text = arguments.data / "text"
-    train = extraction_sets.polymers(text / "polymer_abstracts_train.json.gz")
-    dev = extraction_sets.polymers(text / "polymer_abstracts_dev.json.gz")
+    train = extraction_polymers.polymers(text / "polymer_abstracts_train.json.gz")
+    dev = extraction_polymers.polymers(text / "polymer_abstracts_dev.json.gz")
     readers = {by: extraction_relations.read_by(dev, "dev", by) for by in "AB"}
     sets = {
         "own sentences, tuned on": extraction_sets.own("tune"),

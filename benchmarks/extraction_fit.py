@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import common  # noqa: F401
+import extraction_polymers
 import extraction_relations
 import extraction_score
 import extraction_sets
@@ -278,7 +279,7 @@ def main() -> None:
         "own sentences": extraction_sets.own("tune"),
         "own passages": passages,
     }
-    abstracts = extraction_sets.polymers(text / "polymer_abstracts_train.json.gz")
+    abstracts = extraction_polymers.polymers(text / "polymer_abstracts_train.json.gz")
     read = extraction_relations.read_by(abstracts, "train", "A")
     if arguments.polymers:
         sets["polymers"] = read

@@ -3,7 +3,7 @@
 The abstracts may not be given on, so ``tests/data/extraction/polymer_relations.jsonl`` holds no text: each line is one
 annotator's reading of one abstract, ``{"use", "by", "doc", "values"}``, a value being ``[start, end, property, numbers
 with units, places of the names that its material has, temperatures in degrees Celsius]``, with places in the text that
-``extraction_sets.polymers`` makes of the corpus.
+``extraction_polymers.polymers`` makes of the corpus.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def read_by(abstracts: Sequence[Case], use: str, by: str, path: Path = READ) -> 
     """The abstracts that an annotator read, with what the annotator found.
 
     Args:
-        abstracts: of the corpus, from ``extraction_sets.polymers``, in its order.
+        abstracts: of the corpus, from ``extraction_polymers.polymers``, in its order.
         use: ``"train"`` or ``"dev"``.
         by: ``"A"`` or ``"B"``.
         path: of the annotations.
