@@ -249,8 +249,8 @@ def main() -> None:
         f"{GENERATORS[0]}, for each real one {ratios}, each of weight {recipe_for(100).weight:g}), "
         f"{np.mean(cpu):.0f} CPU seconds each. Gains in R2 on rows of families that the study has not seen, to be "
         f"expected over the seeds of learner and synthetic rows: the mean of {AGAIN} seeds with synthetic rows less "
-        f"that of {AGAIN} without ({ALONE} of {' and '.join(CHANCE)}). Right: says use and the gain is above 0, or says "
-        "no and it is at most +0.01; beside it how often whoever always, or never, uses synthetic rows is right.",
+        f"that of {AGAIN} without ({ALONE} of {' and '.join(CHANCE)}). Right: says use and the gain is above 0, or "
+        "says no and it is at most +0.01; beside it how often whoever always, or never, uses them is right.",
         "Does it help the one learner that is named (`--learner`)? With against without synthetic rows:",
         summary(entries, [*LEARNERS, ANY]),
         f"What should be trained? Best of all against the best on real rows alone (`{BEST}`), and best of those with "
@@ -258,6 +258,9 @@ def main() -> None:
         summary(entries, [BEST, ONLY]),
         "What the studies themselves can tell: correlation of the measured with the true gain, as shares of the "
         f"squared error within 0.5, over the studies: {_told(entries)}.",
+        "What boosting can gain from such rows its teachers know: cases in which the ensemble on real rows, near to "
+        "their mean, is better than boosting alone, and in which boosting with synthetic rows is; and correlation of "
+        f"both gains. {_taught(entries)}.",
         "By table, boosting and best of all:",
         _by_table(entries),
     ]
@@ -272,6 +275,17 @@ def _told(entries: Sequence[tuple[str, int, Mapping[str, Any]]]) -> str:
                 pairs[learner].append((gain.share, true / entry["true"][learner][0]))
     found = {learner: np.clip(np.array(both).T, -0.5, 0.5) for learner, both in pairs.items()}
     return ", ".join(f"{learner} {np.corrcoef(both)[0, 1]:+.2f}" for learner, both in found.items())
+
+
+def _taught(entries: Sequence[tuple[str, int, Mapping[str, Any]]]) -> str:
+    parts = []
+    for name in [*dict.fromkeys(name for name, *_ in entries), "all"]:
+        true = [entry["true"] for other, _, entry in entries if name in (other, "all")]
+        teachers = np.array([each["boosting"][0] - each["ensemble"][0] for each in true])
+        gains = np.array([each["boosting"][0] - each["boosting"][1] for each in true])
+        alike = np.corrcoef(teachers, gains)[0, 1]
+        parts.append(f"{name}: {np.mean(teachers > 0):.0%}, {np.mean(gains > 0):.0%}, {alike:+.2f}")
+    return "; ".join(parts)
 
 
 def _by_table(entries: Sequence[tuple[str, int, Mapping[str, Any]]]) -> str:

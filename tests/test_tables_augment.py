@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from sozai.errors import UserError
 from sozai.evaluation.tables.augmentation import augmentation_study, generator_fit
 from sozai.evaluation.tables.learners import LEARNERS, learner
-from sozai.evaluation.tables.nested import Setting, judge, measure
+from sozai.evaluation.tables.nested import Setting, judge, measure, ranked
 from sozai.evaluation.tables.prepare import prepare
 from sozai.evaluation.tables.recipes import TAUGHT, Augmenter, Recipe, learned, usual_ratios
 from sozai.evaluation.tables.relabelled import Relabelled
@@ -177,6 +177,16 @@ def _folds(seed: int, means: dict[str, tuple[float, float]], noise: float = 0.2,
                 "augmented": {name: sum(both[1]) for name, both in losses.items()},
             })  # fmt: skip
     return found
+
+
+def test_another_recipe_must_be_better_than_the_first_by_more_than_luck():
+    setting = Setting(("ridge",), {TAUGHT: lambda t, s: Noted(t), "smote": lambda t, s: Noted(t)}, ratios=(4.0, 2.0))
+    plain, near = Recipe.usual(TAUGHT, 4.0).key, Recipe.usual(TAUGHT, 4.0, "near").key
+    fewer, other = Recipe.usual(TAUGHT, 2.0).key, Recipe.usual("smote", 4.0).key
+    luck = {"": 0.5, plain: 0.52, near: 0.54, fewer: 0.53, other: 0.53}
+    assert ranked({"ridge": luck}, setting)[0] == plain
+    for key in (near, fewer, other):
+        assert ranked({"ridge": {**luck, key: 0.56}}, setting)[0] == key
 
 
 def test_the_verdict_follows_the_folds():

@@ -20,8 +20,8 @@ from sozai.evaluation.tables.splits import Fold, parted
 
 INNER = 3
 HEAD_START = 0.03
-"""R2 by which another generator must be better than the first named one: on few rows the best of several is mostly the
-luckiest."""
+"""R2 by which another recipe must be better than the first one (all rows of the first generator): on few rows the best
+of several is mostly the luckiest."""
 Step = Callable[[str], None]
 
 
@@ -157,12 +157,12 @@ def choose(
 
 
 def ranked(scores: Mapping[str, Mapping[str, float]], setting: Setting) -> list[str]:
-    """Keys of recipes by their gain (see ``gains``), best first; the first generator named has a head start."""
+    """Keys of recipes by their gain (see ``gains``), best first; the first recipe has a head start."""
     found = gains(scores)
-    first = next(iter(setting.fits))
+    first = Recipe.usual(next(iter(setting.fits)), setting.ratios[0]).key
 
     def merit(key: str) -> float:
-        return found[key] + HEAD_START * (Recipe.of(key).generator == first)
+        return found[key] + HEAD_START * (key == first)
 
     return sorted(found, key=lambda key: -merit(key))
 
