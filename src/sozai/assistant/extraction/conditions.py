@@ -145,7 +145,11 @@ def attach(name: str, value: Found, rank: tuple[int, int] | None, same_property:
         conditions: of the sentence.
         plain, start, end, pieces: see ``find_conditions``.
     """
-    mine = [condition for condition in conditions if condition.name == name]
+    mine = [
+        condition
+        for condition in conditions
+        if condition.name == name and not _is_of_another(condition, value, same_property, plain)
+    ]
     if not mine:
         return None, False
     if value.change:
@@ -201,6 +205,24 @@ def attach(name: str, value: Found, rank: tuple[int, int] | None, same_property:
     return (earlier[-1], True) if earlier else (mine[-1], True)
 
 
+_NEW_SUBJECT = re.compile(
+    r"[,;]\s(?:and|while|whereas|but)\s(?:the|its|their|an?)\s(?:[A-Za-z]+[\s-]){1,4}(?:at|@)\s|\bwe\s[a-z]+\b",
+    re.IGNORECASE,
+)
+
+
+def _is_of_another(condition: Condition, value: Found, same_property: Sequence[Found], plain: str) -> bool:
+    """Whether a condition stands in brackets right behind another value, or behind the subject of another clause."""
+    for other in same_property:
+        if other is value or (value.group >= 0 and other.group == value.group):
+            continue
+        if other.end <= condition.start and re.fullmatch(r"\s?\(\s?(?:at\s)?", plain[other.end : condition.start]):
+            return True
+    if condition.start < value.end:
+        return False
+    return _NEW_SUBJECT.search(plain, value.end, condition.end) is not None
+
+
 def is_making(plain: str, start: int, place: int, pieces: Sequence[tuple[int, int]]) -> bool:
     """Whether a temperature is one at which the sample was made, treated or stored."""
     if re.match(r"[^,;]{0,8},?\s(?:above|below) which\b", plain[place + 2 : place + 30]):
@@ -223,6 +245,8 @@ def is_making(plain: str, start: int, place: int, pieces: Sequence[tuple[int, in
             is not None
         )
     between = lead[made.end() :]
+    if ";" in between:
+        return False
     if re.match(r"[\s,]*(?:conductivity|cell|cells|sample|LLZO)?\s*$", between):
         return True
     return _MEASURED.search(between) is None

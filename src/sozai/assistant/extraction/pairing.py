@@ -24,6 +24,7 @@ from sozai.assistant.extraction.values import find_values
 _CITED = re.compile(
     r"\[\d{1,3}(?:\s?[-,–]\s?\d{1,3})*\]|\bet al\.?|\b[Rr]ef(?:s)?\.\s?\d+|\bpreviously reported\b|\breported by\b|\bin the literature\b|\bwas reported to\b"  # noqa: E501
 )
+_OWN = re.compile(r"\b(?:[Ww]e|[Oo]ur|[Tt]his (?:work|study)|[Tt]he present (?:work|study))\b")
 _METHODS = re.compile(r"\b(?:electrochemical impedance spectroscopy|impedance spectroscopy|EIS|ac impedance|AC impedance|dc polari[sz]ation|DC polari[sz]ation|four[- ]probe|van der Pauw|DSC|differential scanning calorimetry|DMA|dynamic mechanical analysis|TGA|thermogravimetric analysis|GPC|size exclusion chromatography|nanoindentation|Hall effect|UV-vis|DFT|density functional theory|molecular dynamics|NMR|cyclic voltammetry)\b")  # fmt: skip  # noqa: E501
 _TESTED_FOR = 2
 """Sentences that "the cells were tested at 700 degC" holds for."""
@@ -161,6 +162,8 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
     )
     span = Span(mention.start, mention.end) if mention is not None else Span(start, start)
     cited = _CITED.search(document.text, start, end)
+    if cited and _OWN.search(plain, max(plain.rfind(mark, start, one.start) for mark in ",;") + 1 or start, one.start):
+        cited = None
     seen = record_features(value, one, mentions, conditions, attached, unsure_of, plain, start, end, len(doubts))
     if candidates:
         seen = together(seen | material_features(candidates[best].features, shares[best], device))

@@ -10,7 +10,7 @@ from sozai.assistant.extraction.quantities import Found
 from sozai.assistant.extraction.schema import Property
 from sozai.assistant.extraction.units import CELSIUS, convert
 
-NO_VALUE = re.compile(
+_NO_VALUE = re.compile(
     r"(?:\bby\s(?:up to\s|about\s|over\s|more than\s|around\s|almost\s|only\s|~\s?)?|\bwithin\s(?!\d[\d.]*\s?[-–]\s?\d)|±\s?|(?<!separation )\bfactor of\s|\bstep(?:s)? of\s|\b(?:difference|gap) of\s|\brate of\s|\berror of\s|\bonly\sa\s|\bmore than\s(?=\d+\s?times))$",  # noqa: E501
     re.IGNORECASE,
 )
@@ -59,6 +59,12 @@ class Value:
     doubt: str = ""
 
 
+def is_no_value(plain: str, start: int, place: int, cues: Sequence[tuple[int, int, Property]]) -> bool:
+    """Whether the words before a number make it a change or an error: "by 5", "a factor of 3", not "a band gap of"."""
+    match = _NO_VALUE.search(plain, max(start, place - 40), place)
+    return match is not None and not any(cue[0] < match.end() and match.start() < cue[1] for cue in cues)
+
+
 def with_unnamed(plain: str, start: int, values: Sequence[Value], found: Sequence[Found], cues: Sequence[tuple[int, int, Property]],  # noqa: E501
                  earlier: Property | None, wanted: Collection[str]) -> list[Value]:  # fmt: skip
     """The values with those that take the property of one before them.
@@ -75,10 +81,9 @@ def with_unnamed(plain: str, start: int, values: Sequence[Value], found: Sequenc
     for number, one in enumerate(found):
         if number in out and not _compared_again(number, out, found, plain):
             continue
-        lead = plain[max(start, one.start - 40) : one.start]
         if one.unit is None and not any(n in out for n in range(number)):
             continue
-        if NO_VALUE.search(lead) or CHANGE_AFTER.match(plain[one.end : one.end + 40]):
+        if is_no_value(plain, start, one.start, cues) or CHANGE_AFTER.match(plain[one.end : one.end + 40]):
             continue
         pairs = _in_turn(number, out, found, plain)
         if pairs:

@@ -10,7 +10,7 @@ from sozai.assistant.extraction.mentions import Mention
 from sozai.assistant.extraction.quantities import Found
 from sozai.assistant.extraction.schema import Property
 from sozai.assistant.extraction.units import CELSIUS
-from sozai.assistant.extraction.unnamed import CHANGE_AFTER, NO_VALUE, Value, in_unit, with_unnamed
+from sozai.assistant.extraction.unnamed import CHANGE_AFTER, Value, in_unit, is_no_value, with_unnamed
 
 FAR = {"bare": 9.0, "plain": 4.2, "tight": 2.6}
 """How many words may stand between a property's name and its value: with a telling unit, with another, with a number alone or a share."""  # noqa: E501
@@ -58,7 +58,11 @@ def find_values(plain: str, start: int, end: int, found: Sequence[Found], mentio
     told = _told_in_order(plain, found, cues)
     for number, one in enumerate(found):
         lead, tail = plain[max(start, one.start - 40) : one.start], plain[one.end : min(end, one.end + 40)]
-        if (NO_VALUE.search(lead) and one.change == "") or CHANGE_AFTER.match(tail) or _OFFSET.search(lead):
+        if (
+            (one.change == "" and is_no_value(plain, start, one.start, cues))
+            or CHANGE_AFTER.match(tail)
+            or _OFFSET.search(lead)
+        ):
             continue
         if _IF.search(plain[max(start, one.start - 90) : one.start]):
             continue
