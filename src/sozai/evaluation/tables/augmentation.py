@@ -405,7 +405,7 @@ def _key(prepared: Prepared, setting: Setting, rules: TableRules | None, seed: i
     said = json.dumps(
         [
             prepared.table.to_dict(), prepared.target, list(setting.learners), list(setting.fits), seed,
-            list(setting.ratios), list(setting.keeps),
+            list(setting.ratios), list(setting.keeps), [Recipe.usual(name, 1.0).key for name in setting.fits], FEATURES,
             rules.to_dict() if rules else None,
         ],
         default=str,
