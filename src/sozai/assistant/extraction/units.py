@@ -27,6 +27,8 @@ _WHOLE = {
     "hr": "hour", "hrs": "hour", "hour": "hour", "hours": "hour", "min": "minute", "mins": "minute", "kN": "kilonewton",
     "minute": "minute", "minutes": "minute", "sec": "second", "seconds": "second", "day": "day", "days": "day",
     "d": "day", "week": "week", "weeks": "week", "months": "month", "month": "month", "years": "year",
+    "year": "year", "yr": "year", "y": "year", "a": "year", "atom": "", "angstrom": "angstrom", "angstroms": "angstrom",
+    "pC": "picocoulomb", "nC": "nanocoulomb", "µC": "microcoulomb", "μC": "microcoulomb",
     "Å": "angstrom", "\u212b": "angstrom", "Angstrom": "angstrom", "micron": "micrometer", "microns": "micrometer",
     "atm": "atm", "psi": "psi", "Torr": "torr", "torr": "torr", "mmHg": "mmHg", "cmHg": "cmHg", "mbar": "millibar",
     "%": "percent", "percent": "percent", "ppm": "ppm", "barrer": "barrer", "Barrer": "barrer", "barrers": "barrer",
@@ -73,7 +75,21 @@ _AS_ONE = (
     (re.compile(r"(?P<p>)HV_?\{?\d{1,2}(?:\.\d+)?\}?(?![\w.])"), "{p}vickers"),
 )
 """Units that are not read word by word: ``W/mK`` is no millikelvin."""
-_LONE = {"C", "P", "M", "d", "F", "T", "l", "f"}  # alone they are more often something else
+_LONE = {
+    "C",
+    "P",
+    "M",
+    "d",
+    "F",
+    "T",
+    "l",
+    "f",
+    "y",
+    "a",
+    "yr",
+    "year",
+    "atom",
+}  # alone they are more often something else
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,9 @@ def _cues(plain: str, start: int, end: int, properties: Sequence[Property]) -> l
     for property_ in properties:
         for match in property_.cue.finditer(plain, start, end):
             before = re.search(r"([A-Za-z]+)[\s-]+$", plain[max(start, match.start() - 25) : match.start()])
-            if before and before.group(1) in property_.without:
+            # "high density polyethylene" tells none, "a high bulk density" does
+            degree = before is not None and before.group(1) in ("low", "high") and " " in match.group()
+            if before and before.group(1) in property_.without and not degree:
                 continue
             all_of.append((match.start(), match.end(), property_))
     return [
