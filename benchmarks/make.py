@@ -16,8 +16,8 @@ import common
 TABLES = ["quality", "rules", "generators", "leaks", "augment", "experiments"]
 ORDER = [
     "generation", "stability", "relaxation", "wyckoff_form", "published", "samplers", "language", "peers",
-    *(f"tables_{name}" for name in TABLES), "cif_build", "cif_audit", "extraction", "ask", "equations_ode", "equations_pde",
-    "preferences",
+    *(f"tables_{name}" for name in TABLES), "cif_build", "cif_audit", "extraction", "ask", "equations_ode",
+    "equations_pde", "preferences",
 ]  # fmt: skip
 HEAD = """# Benchmarks
 
