@@ -15,7 +15,7 @@ from pathlib import Path
 
 import common
 
-from sozai.design.preferences.compare import compare
+from sozai.design.preferences.compare import change_of, compare
 from sozai.design.preferences.tune import formulas_for, tune_by_stability
 from sozai.files import plain, write_json
 from sozai.generators.wyckoff_gpt.model import WyckoffGPT
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks/preferences.md"))
     chosen = parser.parse_args()
     chosen.cache.mkdir(parents=True, exist_ok=True)
-    rows, rounds_of = [], []
+    rows, rounds_of, together = [], [], {method: [] for method in chosen.methods}
     for seed in chosen.seeds:
         learn, held_out = formulas_for(chosen.formulas, chosen.held_out, 20, seed)
         for method in chosen.methods:
@@ -58,6 +58,7 @@ def main() -> None:
                                   "cpu": spent})  # fmt: skip
             found = json.loads(path.read_text())
             judged = found["judged"]
+            together[method] += judged["by_formula"].values()
             before, after = judged["before"], judged["after"]
             rows.append([
                 method, seed, judged["formulas"], changed(judged["energy"]), changed(judged["best"]),
@@ -70,6 +71,14 @@ def main() -> None:
                  f"{each['drift']:.2f}", each["note"] or "kept"]
                 for each in found["rounds"]
             ]  # fmt: skip
+    for method, changes in together.items():
+        if len(chosen.seeds) > 1 and changes:
+            pooled = [vars(change_of(changes, key)) for key in ("energy", "best", "unique", "novel", "sound")]
+            rows.append([
+                f"{method}, all", "-", len(changes), changed(pooled[0]), changed(pooled[1]),
+                *(f"{100 * change['mean']:+.0f} ({100 * change['low']:+.0f} to {100 * change['high']:+.0f})"
+                  for change in pooled[2:]), "-",
+            ])  # fmt: skip
     head = ["method", "seed", "formulas", "mean energy, eV/atom", "lowest of a formula, eV/atom",
             "distinct, before / after", "novel", "sound", "CPU s to tune"]  # fmt: skip
     told = ["method", "seed", "round", "crystals", "failed", "pairs or genes", "ordered right, held out",
@@ -78,7 +87,8 @@ def main() -> None:
         "Changes (after minus before, 95% interval by bootstrap over formulas) of what is drawn for formulas of other "
         f"chemical systems than those learned from, {chosen.each} draws a formula, relaxed by SevenNet-l3i5; CHGNet's "
         "energies were the reward. Negative is better. A mean energy can fall because the best arrangements are drawn "
-        "more often; the lowest of a formula falls only where better ones are found.",
+        "more often; the lowest of a formula falls only where better ones are found. Of all seeds together the "
+        "shares are changes in per cent.",
         common.table(head, rows),
         "Rounds:",
         common.table(told, rounds_of),

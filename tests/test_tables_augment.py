@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from sozai.errors import UserError
 from sozai.evaluation.tables.augmentation import augmentation_study, generator_fit
-from sozai.evaluation.tables.learners import LEARNERS, learner
+from sozai.evaluation.tables.learners import LEARNERS, GaussianProcess, learner
 from sozai.evaluation.tables.nested import Setting, judge, measure, ranked
 from sozai.evaluation.tables.prepare import prepare
 from sozai.evaluation.tables.recipes import TAUGHT, Augmenter, Recipe, learned, usual_ratios
@@ -382,3 +382,16 @@ def test_the_command_writes_a_report_and_names_mistakes(tmp_path):
         app, ["augment", str(source), "--target", "strength", "--minutes", "0", "--out", str(tmp_path)]
     )
     assert bad.exit_code == 2 and "minutes" in bad.output
+
+
+def test_a_gaussian_process_learns_its_scales_from_measured_rows():
+    """Labels that a model made, here all alike, must not tell how rough the measured property is."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(240, 3))
+    target = np.where(np.arange(240) < 40, np.sin(3 * features[:, 0]), 0.0)
+    weights = np.where(np.arange(240) < 40, 1.0, 0.3)
+    alone = GaussianProcess(seed=0).fit(features[:40], target[:40])
+    both = GaussianProcess(seed=0).fit(features, target, sample_weight=weights)
+    assert np.allclose(both.model_.kernel_.theta, alone.model_.kernel_.theta)
+    flat = GaussianProcess(seed=0).fit(features, target)
+    assert not np.allclose(flat.model_.kernel_.theta, alone.model_.kernel_.theta, atol=0.05)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,7 @@ class Comparison:
         before, after: what each drew.
         energy, best: changes in eV/atom (negative is better).
         unique, novel, sound: changes of shares.
+        by_formula: the same changes of each formula, so that several tunings can be judged together.
     """
 
     judge: str
@@ -77,6 +78,7 @@ class Comparison:
     unique: Change
     novel: Change
     sound: Change
+    by_formula: Mapping[str, Mapping[str, float]]
 
     @property
     def sentence(self) -> str:
@@ -130,16 +132,20 @@ def compare(
     known = _known(judged)
     rows = [_by_formula(part, known) for part in (judged[:cut], judged[cut:])]
     both = [name for name in formulas if name in rows[0] and name in rows[1]]
-    whole = [_draws([side[name] for name in both]) for side in rows]
+    old, new = (_draws([side[name] for name in both]) for side in rows)
 
-    def change(key: str) -> Change:
-        pairs = [(rows[0][name][key], rows[1][name][key]) for name in both]
-        return Change.of(np.array([new - old for old, new in pairs if math.isfinite(new - old)]))
+    keys = ("energy", "best", "unique", "novel", "sound")
+    by_formula = {
+        name: {key: step for key in keys if math.isfinite(step := rows[1][name][key] - rows[0][name][key])}
+        for name in both
+    }
+    energy, best, unique, novel, sound = (change_of(by_formula.values(), key) for key in keys)
+    return Comparison(judge, len(both), old, new, energy, best, unique, novel, sound, by_formula)
 
-    return Comparison(
-        judge, len(both), whole[0], whole[1], change("energy"), change("best"), change("unique"), change("novel"),
-        change("sound"),
-    )  # fmt: skip
+
+def change_of(changes: Iterable[Mapping[str, float]], key: str) -> Change:
+    """A change over formulas; those where it is not known (nothing sound was drawn) are left out."""
+    return Change.of(np.array([change[key] for change in changes if key in change]))
 
 
 def _known(judged: Sequence[Drawn]) -> dict[str, bool]:

@@ -85,23 +85,28 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         self.seed = seed
 
     def fit(self, features: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None) -> GaussianProcess:
-        """Learn from rows that are scaled to unit spread; the noise of a row is taken as larger the less it weighs."""
+        """Learn from rows that are scaled to unit spread.
+
+        The noise of a row is taken as larger the less it weighs. Scales and noise are learned from the rows of greatest
+        weight, the measured ones: labels that a model made are smooth where that is, and tell scales of its own.
+        """
         rng = np.random.default_rng(self.seed)
         features, target = np.asarray(features, float), np.asarray(target, float)
+        weight = np.ones(len(target)) if sample_weight is None else np.asarray(sample_weight, float)
+        measured = np.flatnonzero(weight >= weight.max())
         wide = features.shape[1]
-        count = wide if len(target) >= GP_ROWS_EACH * wide else 1
+        count = wide if len(measured) >= GP_ROWS_EACH * wide else 1
         usual = np.array([0.0, *np.full(count, np.sqrt(2) + np.log(wide) / 2), -3.0])
         spread = np.array([1.0, *np.full(count, 1.2), 1.5])
         scales = np.exp(usual[1:-1]) if count > 1 else float(np.exp(usual[1]))
         kernel = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(scales, (0.1, 1e3), nu=2.5) + WhiteKernel(0.05, (1e-4, 1e1))
-        part = _part(len(target), GP_ROWS, rng)
+        part = measured[_part(len(measured), GP_ROWS, rng)]
         climb = partial(_climb, usual=usual, spread=spread)
         learned = GaussianProcessRegressor(kernel, normalize_y=True, alpha=1e-8, optimizer=climb)
         learned.fit(features[part], target[part])
-        part = _part(len(target), GP_MOST_ROWS, rng)
-        if len(part) > GP_ROWS or sample_weight is not None:
-            weight = np.ones(len(part)) if sample_weight is None else np.asarray(sample_weight, float)[part]
-            more = learned.kernel_.k2.noise_level * (1 / weight - 1)
+        if len(part) < len(target):
+            part = _part(len(target), GP_MOST_ROWS, rng)
+            more = learned.kernel_.k2.noise_level * (1 / weight[part] - 1)
             learned = GaussianProcessRegressor(learned.kernel_, optimizer=None, normalize_y=True, alpha=1e-8 + more)
             learned.fit(features[part], target[part])
         self.model_ = learned
