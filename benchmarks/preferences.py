@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=["dpo", "grpo"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--cached", action="store_true", help="only what the cache holds")
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks/preferences.md"))
     chosen = parser.parse_args()
     chosen.cache.mkdir(parents=True, exist_ok=True)
@@ -44,6 +45,8 @@ def main() -> None:
         for method in chosen.methods:
             name = f"{method}-{chosen.formulas}x{chosen.each}x{chosen.rounds}-{seed}"
             path = chosen.cache / f"{name}.json"
+            if chosen.cached and not path.exists():
+                continue
             if not path.exists():
                 generator, begun = WyckoffGPT.load(device="cpu"), time.process_time()
                 tuned, rounds = tune_by_stability(
@@ -72,7 +75,7 @@ def main() -> None:
                 for each in found["rounds"]
             ]  # fmt: skip
     for method, changes in together.items():
-        if len(chosen.seeds) > 1 and changes:
+        if sum(row[0] == method for row in rows) > 1:
             pooled = [vars(change_of(changes, key)) for key in ("energy", "best", "unique", "novel", "sound")]
             rows.append([
                 f"{method}, all", "-", len(changes), changed(pooled[0]), changed(pooled[1]),

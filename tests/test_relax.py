@@ -361,3 +361,10 @@ def test_sevennet_agrees_with_chgnet_after_correction(chgnet):
         expected = chgnet.energies([structure])[0] / n
         assert corrected == pytest.approx(expected, abs=0.1)
         assert abs(result.energy / n - expected) > 0.2  # so that a correction of zero would be seen
+
+
+def test_an_energy_in_a_hole_of_the_potential_is_not_believed():
+    """SevenNet once gave -3.95e7 eV/atom for a relaxed draft: no energy below all that was learned counts."""
+    assert potentials.doubt(-12.96 * 4, 4) == ""  # tungsten
+    assert "left its range" in potentials.doubt(-132.0 * 8, 8)
+    assert "not a number" in potentials.doubt(float("nan"), 8)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 NAMES = ("chgnet", "sevennet-l3i5")
+LOWEST = -20.0
+"""eV/atom. Both learned from energies of PBE with VASP's pseudopotentials, of which tungsten's, -13, is the lowest."""
 
 
 class Cell(NamedTuple):
@@ -166,9 +168,22 @@ class CHGNetPotential(_FromStructures):
                 forces, stress = np.full((n, 3), np.nan), np.full((3, 3), np.nan)
                 if gradient:
                     forces, stress = _forces_and_stress(graph, slopes[k], cells[i].lattice)
-                problem = "" if np.isfinite(energies[k]) else "the energy is not a number"
+                problem = doubt(float(energies[k]), n)
                 results[i] = Evaluation(float(energies[k]), forces, stress, problem)
         return [result for result in results if result is not None]
+
+
+def doubt(energy: float, atoms: int) -> str:
+    """Why an energy (eV) is not believed; empty where it is.
+
+    Potentials have holes: far from what they learned, an arrangement of atoms can have an energy of minus millions,
+    and a search for low energies finds it.
+    """
+    if not np.isfinite(energy):
+        return "the energy is not a number"
+    if energy / atoms < LOWEST:
+        return f"{energy / atoms:.4g} eV/atom is below all that the potential learned from: it has left its range"
+    return ""
 
 
 def _forces_and_stress(graph: Any, slope: np.ndarray, lattice: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -241,7 +256,7 @@ class SevenNetPotential(_FromStructures):
             for k, (i, force) in enumerate(zip(places, np.split(forces, cuts), strict=True)):
                 xx, yy, zz, xy, yz, zx = voigt[k]
                 stress = np.array([[xx, xy, zx], [xy, yy, yz], [zx, yz, zz]])
-                problem = "" if np.isfinite(energies[k]) else "the energy is not a number"
+                problem = doubt(float(energies[k]), len(force))
                 results[i] = Evaluation(float(energies[k]), force, stress, problem)
         return [result for result in results if result is not None]
 
