@@ -18,7 +18,7 @@ from sozai.assistant.equations.named import dimension_of, template
 from sozai.assistant.equations.problem import Condition, Problem
 from sozai.assistant.equations.scope import FUNCTIONS, Scope
 from sozai.assistant.equations.tokens import COORDINATES, derived, normalise, same_name, tokenise
-from sozai.assistant.equations.units import quantity, unit_text
+from sozai.assistant.equations.units import quantity, unit_text, with_unit
 from sozai.assistant.equations.values import Values
 from sozai.errors import UserError
 
@@ -323,19 +323,12 @@ class _Assembly:
     def _without_unit(self, text: str) -> str:
         """``u(0) = 20 cm`` in SI units."""
         match = re.fullmatch(r"\s*(([A-Za-z]\w*)('*)(?:_\w+)?\s*\([^()]*\))\s*=\s*(.+)", text)
-        found = quantity(match[4]) if match and re.search(r"[A-Za-z%°]", match[4]) and self._is_unit(match[4]) else None
-        if match is None or found is None or found[1] is None:
+        found = with_unit(match[4]) if match else None
+        if match is None or found is None:
             return text
         if not match[3] and "_" not in match[1]:
             self.units.setdefault(same_name(match[2]), found[1])
         return f"{match[1]} = {found[0]!r}"
-
-    @staticmethod
-    def _is_unit(text: str) -> bool:
-        try:
-            return quantity(text) is not None
-        except UserError:
-            return False  # then it is a formula such as 2 a
 
     def _condition_names(self, body: list[str], scope: Scope) -> list[str]:
         """Names with a value at a place (``y(0) = 1``) that have no derivative: unknowns of an algebraic equation."""

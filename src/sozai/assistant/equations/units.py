@@ -48,13 +48,13 @@ def quantity(text: str) -> tuple[float, Dimension | None] | None:
     return short if abs(short - size) <= 1e-15 * abs(size) else size, powers
 
 
-def is_unit(text: str) -> bool:
-    """Whether pint knows the text as a unit."""
+def with_unit(text: str) -> tuple[float, Dimension] | None:
+    """As ``quantity``, of a number with a unit; ``None`` for all else, a formula such as ``2 a*b`` too."""
     try:
-        quantity(f"1 {text}")
+        found = quantity(text)
     except UserError:
-        return False
-    return True
+        return None
+    return None if found is None or found[1] is None else (found[0], found[1])
 
 
 def unit_text(dimension: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from sozai.assistant.equations.faults import bad, coordinates_of
 from sozai.assistant.equations.problem import Condition, Problem
 from sozai.assistant.equations.scope import NOISE
 from sozai.assistant.equations.solvable import check_constant, check_eigenvalue
-from sozai.assistant.equations.units import is_unit
+from sozai.assistant.equations.units import with_unit
 from sozai.assistant.equations.wellposed_fields import check_corners, check_directions, check_faces
 from sozai.errors import UserError
 from sozai.knowledge.verdict import Verdict
@@ -80,7 +80,7 @@ def _numbers(problem: Problem) -> Iterable[Verdict]:
     if missing:
         names = ", ".join(missing)
         mend = f"add {', '.join(f'{m} = …' for m in missing)}"
-        units = [m for m in missing if re.search(rf"\d\s*{re.escape(m)}(?!\w)", problem.text) and is_unit(m)]
+        units = [m for m in missing if re.search(rf"\d\s*{re.escape(m)}(?!\w)", problem.text) and with_unit(f"1 {m}")]
         if units:
             mend += f"; if {units[0]} is meant as a unit, name the number: a = 20 {units[0]}"
         yield bad("numbers", f"no number is given for {names}", mend)
