@@ -40,6 +40,7 @@ def test_consecutive_reactions_have_their_textbook_solution():
         ("A ⇌ B (kf, kb), kf = 1, kb = 2, A(0) = 1", {"A": "-kf*A + kb*B"}),
         ("E + S <-> ES -> E + P, k1 = 1, k-1 = 2, k2 = 3, E(0) = 1, S(0) = 1", {"E": "-k1*E*S + k1r*ES + k2*ES"}),
         ("second-order reaction A → B, k = 2, A(0) = 1", {"A": "-k*A**2"}),
+        ("A -> B (kr), B -> C, kr = 1, k2 = 2, A(0) = 1", {"B": "kr*A - k2*B"}),
         ("A -> B, A -> C, k1 = 1, k2 = 2, A0 = 1", {"A": "-k1*A - k2*A", "C": "k2*A"}),
         ("2 H2 + O2 -> 2 H2O; k = 1; H2(0) = 1; O2(0) = 1", {"H2": "-2*k*H2**2*O2", "H2O": "2*k*H2**2*O2"}),
     ],

@@ -7,7 +7,9 @@ names of one's own in brackets: ``A <-> B (kf, kr)``.
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Iterator
 
 from sozai.assistant.equations.draft import Draft
 from sozai.errors import UserError
@@ -25,6 +27,8 @@ _TITLE = re.compile(
     r"(?:reactions?|kinetics|rate\s+equations?|reaction\s+(?:scheme|mechanism|network))"
     r"(?:\s+(?:of|for))?\s*:?\s*(?:the\s+)?(?=[A-Z0-9])"
 )
+Step = tuple[dict[str, float], dict[str, float], str]
+"""Amounts before, amounts after, and the name of the rate constant."""
 _SIGNS = {"→": "->", "⟶": "->", "⇌": "<->", "⇄": "<->", "↔": "<->", "⟷": "<->", "➝": "->"}
 
 
@@ -43,11 +47,11 @@ def take_reactions(text: str, draft: Draft) -> str:
     if not chains or re.search(rf"\bd\s*{_NAME}\s*/\s*d\s*t\b|\b{_NAME}'", text):
         return text  # who writes the equations too has named the reaction as their title
     title = _TITLE.search(text)
-    steps: list[tuple[dict[str, float], dict[str, float], str]] = []
     count = sum(len(re.findall(_ARROW, chain[0])) for chain in chains)
     single = count == 1 and not re.search(r"\bk1\b", text)
+    numbers, steps = itertools.count(1), list[Step]()
     for chain in chains:
-        _add_steps(chain[0], steps, single, text)
+        steps += _steps(chain[0], numbers, single, text)
     species = list(dict.fromkeys(name for before, after, _ in steps for name in (*before, *after)))
     orders = [before for before, _, _ in steps]
     if title and title["order"]:
@@ -73,27 +77,23 @@ def take_reactions(text: str, draft: Draft) -> str:
     return text
 
 
-def _add_steps(
-    chain: str, steps: list[tuple[dict[str, float], dict[str, float], str]], single: bool, text: str
-) -> None:
+def _steps(chain: str, numbers: Iterator[int], single: bool, text: str) -> Iterator[Step]:
     """Each arrow is a step, a double one two, with the name of its constant."""
     sides = re.split(_ARROW, chain)
     arrows = re.findall(_ARROW, chain)
-    number = sum(not constant.endswith("r") for _, _, constant in steps)
     for left, arrow, right in zip(sides, arrows, sides[1:], strict=False):
         names = re.search(r"\(([^()]*)\)\s*$", right)
         given = [name.strip() for name in names[1].split(",")] if names else []
         before, after = _amounts(left), _amounts(right)
         if before == after:
             raise UserError("nothing changes in this reaction", f"'{chain.strip()}'", "write what is formed of what")
-        number += 1
-        back = "<" in arrow
+        number = next(numbers)
         usual = (["kf", "kr"] if re.search(r"\bkf\b", text) else ["k", "kr"]) if single else []
         usual = usual or [f"k{number}", f"k{number}r"]
         constants = given + usual[len(given) :]
-        steps.append((before, after, constants[0]))
-        if back:
-            steps.append((after, before, constants[1]))
+        yield before, after, constants[0]
+        if "<" in arrow:
+            yield after, before, constants[1]
 
 
 def _amounts(side: str) -> dict[str, float]:
@@ -106,7 +106,7 @@ def _amounts(side: str) -> dict[str, float]:
     return amounts
 
 
-def _stated_order(order: int, steps: list[tuple[dict[str, float], dict[str, float], str]]) -> list[dict[str, float]]:
+def _stated_order(order: int, steps: list[Step]) -> list[dict[str, float]]:
     """Powers of the rate law where the text says its order; of one reactant any, of several their own."""
     powers = []
     for before, _, _ in steps:
@@ -123,7 +123,7 @@ def _stated_order(order: int, steps: list[tuple[dict[str, float], dict[str, floa
     return powers
 
 
-def _formed(steps: list[tuple[dict[str, float], dict[str, float], str]]) -> list[str]:
+def _formed(steps: list[Step]) -> list[str]:
     """Species that no step begins with before another one has formed them."""
     there: set[str] = set()
     formed: dict[str, None] = {}
