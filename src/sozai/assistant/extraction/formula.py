@@ -10,7 +10,9 @@ from sozai.knowledge.crystals.wish import SYMBOLS
 _RARE = frozenset(["Po", "At", "Rn", "Fr", "Ra", "Ac", "Pa", "Am", "Cm", "Bk", "Cf", "Es", "Fm", "Md", "No", "Lr"])
 """In papers these letters are mostly words (At, No, Pa) or labels."""
 ELEMENTS = [symbol for symbol in SYMBOLS if symbol not in _RARE]
-_LONGEST = "|".join(sorted([*ELEMENTS, "Ln", "RE", "Me"], key=len, reverse=True))
+_CATIONS = ("MA", "FA", "PEA")
+"""Methylammonium and its like, written like elements in formulas of halide perovskites."""
+_LONGEST = "|".join(sorted([*ELEMENTS, "Ln", "RE", "Me", *_CATIONS], key=len, reverse=True))
 _VARIABLE = r"[xyzδd](?![a-z])"
 _AMOUNT = (
     rf"(?:(?:_?\{{\s?|_)?(?:\((?:\d*\.?\d*\s?[-+/]\s?)?\d*\.?\d*(?:{_VARIABLE})?(?:/\d)?\)|"
@@ -54,6 +56,10 @@ def is_formula(text: str) -> bool:
     bare = re.sub(r"[\s_{}]", "", text)
     symbols = re.findall(_LONGEST, bare)
     if bare in _WORDS or not symbols:
+        return False
+    if set(symbols) & set(_CATIONS) and not (
+        {"Pb", "Sn", "Ge", "Bi", "Sb"} & set(symbols) and {"I", "Br", "Cl"} & set(symbols)
+    ):
         return False
     counted = re.search(r"[A-Z][a-z]?(?:\d|[xyzδ]|\()|\)\d", bare) is not None
     if len(set(symbols)) == 1:

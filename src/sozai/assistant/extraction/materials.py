@@ -50,10 +50,10 @@ _MIXED = re.compile(r"(?<![\w(])\((?:[A-Z][a-z]?,\s?){1,4}[A-Z][a-z]?\)(?:[A-Z][
 """``(Bi,Sb)2Te3``."""
 _LABEL = re.compile(
     r"(?:\b(?:[Ss]amples?|[Ss]pecimens?|[Cc]ells?|[Mm]embranes?|[Pp]olymers?|[Cc]opolymers?|[Ff]ilms?|[Cc]ompounds?|[Mm]ix(?:ture)?|[Bb]atch|[Aa]lloys?)[\s-](?P<one>[A-Z]\d{0,2}|\d{1,2}[a-z]?|[IVX]{1,4})(?![\w-]|\.\d))"
-    r"|(?<![\w-])(?P<code>[A-Z]{1,6}\d?-?\d{1,4}[a-z]?|[A-Z]{2,5}-[A-Z\d]{1,5}(?:-\d+)?)(?![\w/]|\.\d|-\d)"
+    r"|(?<![\w-])(?P<code>(?:[A-Z]{1,6}\d?-?\d{1,4}[a-z]?|[A-Z]{2,5}-[A-Z\d]{1,5}(?:-\d+)?)(?:/[a-z]{2,8})?)(?![\w/]|\.\d|-\d)"
 )
 _CAPITALS = re.compile(
-    r"(?<![\w-])(?=[A-Za-z\d-]*[A-Z][a-z\d-]?[A-Za-z\d]*[A-Z])[A-Za-z]{0,3}\d{0,2}[A-Z][A-Za-z\d]*(?:[-:][A-Za-z\d]+(?:\.\d+)?)*(?:s\b)?(?!\w|\.\d)"
+    r"(?<![\w-])(?<!\d\.)(?=[A-Za-z\d.-]*[A-Z][a-z\d-]?[A-Za-z\d]*[A-Z])(?:[A-Za-z]{0,3}\d{0,2}|\d{1,2}\.\d{1,2})[A-Z][A-Za-z\d]*(?:[-:][A-Za-z\d]+(?:\.\d+)?)*(?:s\b)?(?!\w|\.\d)"
 )
 _ENDING = re.compile(
     r"-(?:based|doped|type|like|coated|grafted|supported|modified|containing|functionalized|free|rich|filled)$"
@@ -253,7 +253,7 @@ class Names:
         for key, kind in (("names", "name"), ("abbreviations", "abbreviation"), ("devices", "device")):
             for match in _pattern(key).finditer(window, start, end):
                 if match.group() not in self.not_materials or key == "devices":
-                    add(match.start(), match.end(), kind)  # type: ignore[arg-type]
+                    add(match.start(), _without_value(window, match), kind)  # type: ignore[arg-type]
         for short, long in self.meanings.items():
             for match in re.finditer(rf"(?<![A-Za-z\d]){re.escape(short)}s?(?![A-Za-z\d])", window[start:end]):
                 add(start + match.start(), start + match.end(), "abbreviation")
@@ -264,7 +264,7 @@ class Names:
             code = match["code"]
             if code is None or not (
                 any(part in self.not_materials for part in (code, *code.split("-")))
-                or re.fullmatch(r"(?:[CHNO]\d+|[A-Z]{2,}s|X\d|F\d|T\d+|\d+)", code)
+                or re.fullmatch(r"(?:[CHO]\d+|N\d{1,2}|[A-Z]{2,}s|X\d|F\d|T\d+|\d+)", code)
             ):
                 first = match.start("one") if match["one"] and re.match(r"\w+s\b", match.group()) else match.start()
                 add(first, match.end(), "label")
@@ -316,6 +316,7 @@ class Names:
                     or _pattern("abbreviations").fullmatch(bare.split("-")[-1]) is not None
                 )
             )
+            coded = coded or re.search(rf"(?<![\w-]){re.escape(bare)}/[A-Z]", self.plain) is not None and bare[0].isdigit()
             coded = coded or _TWO_CODES.fullmatch(bare) is not None or _OF_POLYMERS.search(bare) is not None
             self._codes[bare] = named or bool(subject) or self.plain.count(bare) >= 4 or coded
         return self._codes[bare]
@@ -344,8 +345,14 @@ class Names:
                 last += 1
         word = self.plain[match.start() : last].split()[-1]
         more = re.compile(
-            r"\s(?:alcohol|oxide|glycol|chloride|fluoride|acetate|carbonate|imides?|amides?|sulfone|ketone|acid|butyrate|succinate|terephthalate|ether)\b"
+            r"\s(?:(?<=amide\s)\d{1,2}(?:[,.]\d{1,2})?(?!\.?\d)|alcohol|oxide|glycol|chloride|fluoride|acetate|carbonate|imides?|amides?|sulfone|ketone|acid|butyrate|succinate|terephthalate|ether)\b"
         ).match(self.plain, last)
-        if more and "(" not in word:
-            last = more.end()
+        if more and "(" not in word and not (more.group()[1].isdigit() and read_unit(self.plain, more.end())):
+            last = more.end()  # "polyamide 6", but not "polyamide 5 wt%"
         return None if _SUFFIX_WORDS.search(word) else last
+
+
+def _without_value(text: str, match: re.Match[str]) -> int:
+    """Where a listed name ends: "LLZO 12 mS/cm" is LLZO and a value, "Nafion 117" one name."""
+    number = re.search(r"\s\d+s?$", match.group())
+    return match.start() + number.start() if number and read_unit(text, match.end()) is not None else match.end()
