@@ -58,69 +58,7 @@ _CAPITALS = re.compile(
 _ENDING = re.compile(
     r"-(?:based|doped|type|like|coated|grafted|supported|modified|containing|functionalized|free|rich|filled)$"
 )
-_ASIDE_CHEMICALS = set(
-    [
-        "H2",
-        "N2",
-        "O2",
-        "Ar",
-        "He",
-        "CO2",
-        "CH4",
-        "H2O",
-        "NH3",
-        "CO",
-        "NO",
-        "NO2",
-        "NOx",
-        "C3H8",
-        "SO2",
-        "H2S",
-        "C3H6",
-        "C2H6",
-        "C2H4",
-        "C4H10",
-        "HCl",
-        "NaOH",
-        "KOH",
-        "NaCl",
-        "KCl",
-        "LiCl",
-        "LiBr",
-        "CaCl2",
-        "MgCl2",
-        "MgSO4",
-        "Na2SO4",
-        "H2SO4",
-        "HNO3",
-        "H3PO4",
-        "AlCl3",
-        "FeCl3",
-        "CuCl",
-        "CuBr",
-        "CuSO4",
-        "HF",
-        "HBr",
-        "NaHCO3",
-        "Na2CO3",
-        "K2CO3",
-        "CHCl3",
-        "CH2Cl2",
-        "H2O2",
-        "KBr",
-        "NaBH4",
-        "LiOH",
-        "C2H5OH",
-        "CH3OH",
-        "NaNO3",
-        "AlBr3",
-        "FeCl2",
-        "C2H5",
-        "CH3",
-        "OEt",
-        "OMe",
-    ]
-)
+_ASIDE_CHEMICALS = frozenset(["H2", "N2", "O2", "Ar", "He", "CO2", "CH4", "H2O", "NH3", "CO", "NO", "NO2", "NOx", "C3H8", "SO2", "H2S", "C3H6", "C2H6", "C2H4", "C4H10", "HCl", "NaOH", "KOH", "NaCl", "KCl", "LiCl", "LiBr", "CaCl2", "MgCl2", "MgSO4", "Na2SO4", "H2SO4", "HNO3", "H3PO4", "AlCl3", "FeCl3", "CuCl", "CuBr", "CuSO4", "HF", "HBr", "NaHCO3", "Na2CO3", "K2CO3", "CHCl3", "CH2Cl2", "H2O2", "KBr", "NaBH4", "LiOH", "C2H5OH", "CH3OH", "NaNO3", "AlBr3", "FeCl2", "C2H5", "CH3", "OEt", "OMe"])  # fmt: skip  # noqa: E501
 """Gases, solvents and reagents: values are seldom theirs."""
 
 
@@ -316,7 +254,7 @@ class Names:
                     or _pattern("abbreviations").fullmatch(bare.split("-")[-1]) is not None
                 )
             )
-            coded = coded or re.search(rf"(?<![\w-]){re.escape(bare)}/[A-Z]", self.plain) is not None and bare[0].isdigit()
+            coded = coded or (bare[0].isdigit() and f"{bare}/" in self.plain)  # 0.5GO/PVA
             coded = coded or _TWO_CODES.fullmatch(bare) is not None or _OF_POLYMERS.search(bare) is not None
             self._codes[bare] = named or bool(subject) or self.plain.count(bare) >= 4 or coded
         return self._codes[bare]

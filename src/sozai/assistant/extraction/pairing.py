@@ -17,7 +17,7 @@ from sozai.assistant.extraction.ranking import Candidate, candidates_of, chances
 from sozai.assistant.extraction.record import Quantity, Record
 from sozai.assistant.extraction.record_features import material_features, record_features, together
 from sozai.assistant.extraction.schema import Property
-from sozai.assistant.extraction.subjects import choose, is_of_another
+from sozai.assistant.extraction.subjects import choose, is_added, is_of_another
 from sozai.assistant.extraction.unnamed import Value
 from sozai.assistant.extraction.values import find_values
 
@@ -96,6 +96,8 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
     same = [found[other.number] for other in values if other.property.name == wanted.name]
     device = wanted.of == "device"
     listed = listed_before(value, number, context)
+    if value.rank is None and not device:  # what a cell's electrode was loaded with is its name often enough
+        mentions = _owners(mentions, plain, start, context)
     choice = choose(one, value.cue, value.rank, mentions, plain, start, end, pieces, same, device)
     doubts = [value.doubt] if value.doubt else []
     if choice is not None and not (listed is not None and choice.mention.kind == "generic"):
@@ -176,6 +178,14 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
         names = [resolved(c.mention, value, values, found, plain, start, context) for c in candidates]
         trace.append(Reading(record, candidates, names, seen))
     return record
+
+
+def _owners(mentions: Sequence[Mention], plain: str, start: int, context: Context) -> Sequence[Mention]:
+    """The mentions without what is only a part of a sample, where another material is spoken of: "with 5 wt% clay"."""
+    added = [m for m in mentions if m.kind != "generic" and is_added(plain, start, m)]
+    keys = {key_of(m.meaning) for m in added}
+    others = {key_of(m.meaning) for m in mentions if m.kind not in ("generic", "gas", "device")} | set(context.weights)
+    return [m for m in mentions if m not in added] if others - keys else mentions
 
 
 def _reasons(chance: float, doubts: Sequence[str], mention: Mention | None, cited: bool, kind: str) -> tuple[str, ...]:

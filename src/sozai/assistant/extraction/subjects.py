@@ -49,6 +49,19 @@ _HELPER = re.compile(
 )
 
 
+_ADDED_SHARE = re.compile(
+    r"(?:\b(?:with|containing|adding|addition of|incorporat\w+(?:\sof)?|loaded with|filled with|presence of|"
+    r"at|by|of|for|as|and|or)\s"
+    r"(?:the\s|only\s|about\s|additional\s|up to\s|an?\s(?:addition|content|loading)\sof\s)?|^)"
+    r"\d+(?:\.\d+)?\s?(?:wt|mol|vol|at|weight|mass)\.?\s?%\s(?:of\s)?$|"
+    r"\b(?:addition|incorporation|content|contents|loading|loadings|amount|amounts|dosage|concentration)\sof\s(?:the\s)?$",
+    re.IGNORECASE,
+)
+_SHARE_BEHIND = re.compile(
+    r"\)?\s(?:(?:nano)?(?:particles?|fillers?|tubes?|sheets?|fib(?:er|re)s?)\s)?(?:contents?|loadings?|concentrations?|fractions?|dosages?|ratios?|additions?)\b"
+)
+
+
 @dataclass(frozen=True)
 class Choice:
     """A material for a value, how it was found, and why that may be wrong."""
@@ -209,6 +222,12 @@ def is_aside(plain: str, start: int, mention: Mention) -> bool:
 def is_helper(plain: str, mention: Mention) -> bool:
     """Whether a name is that of a catalyst, a filler, a substrate and the like: "TiO2 nanoparticles", "SnO2 as"."""
     return _HELPER.match(plain, mention.end) is not None
+
+
+def is_added(plain: str, start: int, mention: Mention) -> bool:
+    """Whether a name tells how much of something a sample holds: "with 5 wt% clay", "the clay content"."""
+    lead = plain[max(start, mention.start - 60) : mention.start]
+    return _ADDED_SHARE.search(lead) is not None or _SHARE_BEHIND.match(plain, mention.end) is not None
 
 
 def is_of_another(plain: str, start: int, value: int, mentions: Sequence[Mention]) -> bool:
