@@ -18,18 +18,33 @@ CHANGE_AFTER = re.compile(
     r"\s?(?:-?fold|times|orders? of|(?:relative\s)?(?:increase|decrease|improvement|enhancement|reduction|higher|lower|greater|larger|smaller|loss of|drop|of (?:that|the (?:initial|original|value|theoretical))|increment|strain\b|RH\b|relative humidity|weight loss\b|enhanced|more|less|faster))"  # noqa: E501
 )
 _AGAINST = re.compile(
-    r"(?:[^;.]|\.\d){0,90}?(?:\bagainst|\bversus|\bvs\.?|\bcompared\s(?:with|to)|\bthan\s(?:that|those)\s(?:of|for)|"
+    r"(?:[^;.]|\.\d){0,90}?(?:\bagainst|\bversus|\bvs\.?|\bcompared\s(?:with|to)|"
+    r"\b(?:as opposed|in contrast|in comparison)\s(?:with|to)|"
+    r"\bthan\s(?:that|those)\s(?:of|for)|\bthan\s(?:the|its|their)\b(?=\s(?:about\s|ca\.\s|~)?$)|"
     r"\b(?:while|whereas|but)\s(?:that|those)\s(?:of|for)|\bthe\slatter)\b(?:[^;.]|\.\d){0,60}"
     r"|\s?(?:\([^()]{1,20}\)\s)?(?:at|for|in|with)\s[^,;()]{1,40}?(?:,?\sand|,|,?\sto|,?\sbut)\s(?:only\s|about\s|ca\.\s|~)?",
     re.IGNORECASE,
 )
 """Between two values of one property: "1 MPa, against 2 MPa for A"; "1 MPa at 25 degC and 2 MPa at 50 degC"."""
+_PURE_AGAINST = re.compile(
+    r"(?:[^;.,]|\.\d){0,60}?,?\s(?:(?:against|versus|vs\.?|compared\s(?:with|to))\s(?:only\s|about\s)?|"
+    r"(?:compared\s(?:with|to)\s|while\s|whereas\s|but\s|and\s|than\s)(?:that|those)\s(?:of|for)\s[^,;]{1,60}?\s(?:was|is|were|reached)\s(?:only\s|about\s)?)",
+    re.IGNORECASE,
+)
+"""The same between numbers without a unit, where less is trusted."""
+_TURN = re.compile(
+    r"(?:\s?\([^()]{1,30}\))?(?:\s(?:at|in)\s[^,;]{1,25})?(?:,\s(?:and|while|whereas|but)|;(?:\sand)?|\sand)\s"
+    r"(?:that\s(?:of|for)\s|for\s)?(?:the\s)?(?:[\w().+/%-]+\s){0,3}(?P<last>[\w().+/-]*[\w)])\s|"
+    r",\s(?P<code>[A-Z][\w().+/-]*)\s"
+)
+"""Between two values the second of which has its owner alone before it: "4.2 GPa, and the aged alloy 5.6 GPa"."""
+_NO_OWNER = frozenset(["of", "at", "by", "to", "is", "was", "were", "are", "from", "with", "than", "for", "in", "and", "or", "after", "about", "over", "under", "above", "below", "between", "within", "every", "up", "a", "an", "the", "only", "then", "also", "as", "on", "until", "per", "around", "near", "approximately", "ca", "via", "using"])  # fmt: skip  # noqa: E501
 _AND_SO = re.compile(
     r"\b(?:whereas|while|but|against|versus|vs|compared|than|that|those|instead|without|before|after|for|neat|pure|bare|uncoated|undoped|pristine|only)\b|[;(]",
     re.IGNORECASE,
 )
 _SAID = re.compile(
-    r"(?:\b(?:gave|gives|give|has|had|have|showed?|shows|reach\w*|exhibit\w*|deliver\w*|possess\w*|was|were|is|are|(?:fell|rose|increased|decreased|dropped|reduced|raised|improved|grew)\sto|only|with|(?:to|against|than|versus)|that of [^,;.]{1,40}|and|with)\s(?:only\s|about\s|ca\.\s|~|even\s|around\s|up\sto\s|as\s(?:high|low)\sas\s)*|\(\s?)$",  # noqa: E501
+    r"(?:\b(?:gave|gives|give|has|had|have|showed?|shows|reach\w*|exhibit\w*|deliver\w*|possess\w*|was|were|is|are|(?:fell|rose|increased|decreased|dropped|reduced|raised|improved|grew)\sto|only|with|(?:to|against|than|versus)|that of [^,;.]{1,40}|and|with|ones?\sof)\s(?:only\s|about\s|ca\.\s|~|even\s|around\s|up\sto\s|as\s(?:high|low)\sas\s)*|\(\s?)$",  # noqa: E501
     re.IGNORECASE,
 )
 _TELLING = frozenset(["S/cm", "mAh/g", "F/g", "m^2/g", "L/m^2/h", "L/m^2/h/bar", "kg/m^2/h", "barrer", "GPU", "GPa", "cm^2/V/s", "W/m/K", "emu/g", "mmol/g", "1e-6/K", "uV/K", "ohm*cm", "ohm*cm^2", "mW/cm^2", "MPa*m^0.5", "cm^2/s", "MJ/m^3", "Wh/kg", "dL/g", "g/mol"])  # fmt: skip  # noqa: E501
@@ -105,10 +120,18 @@ def _source(number: int, out: dict[int, Value], found: Sequence[Found], plain: s
             cues: Sequence[tuple[int, int, Property]], earlier: Property | None) -> Value | None:  # fmt: skip
     """The value whose property this quantity has too."""
     one = found[number]
-    if one.unit is None:
-        return None
     lead = plain[max(start, one.start - 60) : one.start]
-    before = [out[n] for n in range(number) if n in out and found[n].unit == one.unit]
+    if one.unit is None:
+        pure = [n for n in range(number) if found[n].unit is None]
+        last = out.get(pure[-1]) if pure else None
+        if (
+            last is None
+            or last.property.unit != ""
+            or not _PURE_AGAINST.fullmatch(plain[found[pure[-1]].end : one.start])
+        ):
+            return None
+        return last if re.match(r"\s(?:for|of|in|at)\b|[,.;)]", plain[one.end : one.end + 5]) else None
+    before = [out[n] for n in range(number) if n in out and in_unit(one, out[n].property) is not None]
     if not before:
         if earlier is None or earlier.unit not in _TELLING or not _SAID.search(lead) or out:
             return None
@@ -121,6 +144,11 @@ def _source(number: int, out: dict[int, Value], found: Sequence[Found], plain: s
     between = [n for n in found if found[last.number].end <= n.start < one.start and n.unit == one.unit]
     if not between and _AGAINST.fullmatch(gap):
         return last
+    turn = _TURN.fullmatch(gap)
+    if turn and not between and (turn["last"] or "").lower() not in _NO_OWNER and found[last.number].unit == one.unit:
+        return last
+    if found[last.number].unit != one.unit and not re.search(r"\bones?\sof\s(?:about\s|~)?$", lead):
+        return None
     if one.unit == "(percent)" or one.unit == CELSIUS or last.property.unit not in (*_TELLING, "MPa", "eV", "K"):
         telling = bool(re.search(r"\b(?:whereas|while|but)\b", gap))
     else:

@@ -133,7 +133,7 @@ def _best(
             blockers = [other for other in between if other.unit == one.unit or one.unit is None]
             alike = [other for other in between if other.unit == one.unit]
             if not alike and not rivals and _is_predicate(plain[stop : first.start]):
-                far = min(far, 0.8 * limit)
+                far = min(far, (0.8 if one.unit is not None else 0.6) * limit)
             elif (
                 not blockers
                 and not rivals
@@ -279,14 +279,15 @@ def _plausible(
     one: Found, property_: Property, plain: str, cue: tuple[int, int] | None, every: Sequence[Property]
 ) -> Property:
     """The property, or the one of the same unit and a longer name that such a value is of: a conductivity of 300 S/cm
-    that nobody calls ionic is electronic."""
+    that nobody calls ionic is electronic, and so is one that is called by its symbol or its unit alone."""
     converted = in_unit(one, property_)
-    if converted is None or cue is None or property_.range is None or converted[0] <= property_.range[1]:
+    if converted is None or property_.range is None or converted[0] <= property_.range[1]:
         return property_
-    word = plain[cue[0] : cue[1]].lower()
+    word = plain[cue[0] : cue[1]].lower() if cue is not None else ""
+    nameless = cue is None or plain[cue[0] : cue[1]] in property_.symbols
     for other in every:
         if other.unit == property_.unit and other.name != property_.name and other.range is not None:
-            longer = any(name.lower().endswith(" " + word) for name in other.names)
+            longer = nameless or any(name.lower().endswith(" " + word) for name in other.names)
             if longer and other.range[0] <= converted[0] <= other.range[1]:
                 return other
     return property_
