@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from sozai.assistant.extraction.formula import resolve, unknowns
 from sozai.assistant.extraction.mentions import Mention
 from sozai.assistant.extraction.quantities import Found
-from sozai.assistant.extraction.ranking import Spoken, key_of, noun_of
+from sozai.assistant.extraction.ranking import Spoken, is_reagent, key_of, noun_of
 from sozai.assistant.extraction.record import Quantity
 from sozai.assistant.extraction.schema import Property
-from sozai.assistant.extraction.subjects import Choice, is_aside, is_compared, is_helper, lists_of
+from sozai.assistant.extraction.subjects import Choice, asides, is_compared, is_helper, lists_of
 from sozai.assistant.extraction.unnamed import Value
 
 _NOUN = re.compile(
@@ -73,10 +73,19 @@ class Context:
             for key, weight in self.weights.items()
         ]
 
-    def spoken_of(self, number: int, clear: float = 0.6, device: bool = False) -> tuple[Mention | None, str]:
-        """The material most spoken of lately, for a sentence that names none, and why that may be wrong."""
+    def spoken_of(
+        self, number: int, clear: float = 0.6, device: bool = False, nouns: Collection[str] = ()
+    ) -> tuple[Mention | None, str]:
+        """The material most spoken of lately, for a sentence that names none, and why that may be wrong.
+
+        Args:
+            number: of the sentence.
+            clear: the second may have no more than this part of the first's weight.
+            device: whether devices count.
+            nouns: what the sentence calls it, as "membrane".
+        """
         near = {
-            key: weight
+            key: weight * self._standing(key, nouns)
             for key, weight in self.weights.items()
             if number - self.last[key][1] <= _BACK and (device or self.last[key][0].kind != "device")
         }
@@ -84,9 +93,21 @@ class Context:
             return None, ""
         ranked = sorted(near, key=lambda key: -near[key])
         mention, _ = self.last[ranked[0]]
-        if len(ranked) > 1 and near[ranked[1]] > clear * near[ranked[0]]:
+        unproven = not self.subjects.get(ranked[0], 0)  # no sentence was ever about it
+        if len(ranked) > 1 and (unproven or near[ranked[1]] > clear * near[ranked[0]]):
             return mention, "the sentence names no material; the text before names several"
         return mention, ""
+
+    def _standing(self, key: str, nouns: Collection[str]) -> float:
+        """How much a material is a thing that papers give values of, rather than one it was made from or with."""
+        mention = self.last[key][0]
+        standing = 1.5 if self.subjects.get(key, 0) else 1.0
+        if is_reagent(mention) or re.fullmatch(r"[A-Z][a-z]?", mention.text):
+            standing *= 0.4
+        owners = [other for other in self.weights if set(nouns) & self.nouns.get(other, set())]
+        if owners:
+            standing *= 2.0 if key in owners else 0.7
+        return standing
 
 
 def listed_before(value: Value, number: int, context: Context) -> Mention | None:
@@ -116,7 +137,12 @@ def meant(choice: Choice, number: int, mentions: Sequence[Mention], context: Con
         return before[0] if len(distinct) > 1 else before[-1], "" if len(
             distinct
         ) == 1 else f"'{mention.text}' may mean one of several materials"
-    return context.spoken_of(number)
+    return context.spoken_of(number, nouns=nouns_of(mentions, mention.end))
+
+
+def nouns_of(mentions: Sequence[Mention], place: int) -> set[str]:
+    """What the words before a place call their sample: "the films" are films."""
+    return {noun_of(mention.text) for mention in mentions if mention.kind == "generic" and mention.start < place}
 
 
 def learn_variables(
@@ -187,9 +213,10 @@ def remember(number: int, mentions: Sequence[Mention], plain: str, start: int, c
         (number, run) for run in lists_of([m for m in mentions if m.kind != "device"], plain) if len(run) > 1
     ]
     first_main = True
+    passing = asides(named, plain, start)
     for place, mention in enumerate(named):
         key = key_of(mention.meaning)
-        compared, aside = is_compared(plain, start, mention), is_aside(plain, start, mention)
+        compared, aside = is_compared(plain, start, mention), mention in passing
         aside = aside or is_helper(plain, mention)
         main = first_main and not aside and mention.kind != "device"
         context.roles[key] = "compared" if compared else "aside" if aside else "subject" if main else ""
@@ -197,7 +224,7 @@ def remember(number: int, mentions: Sequence[Mention], plain: str, start: int, c
         first_main = first_main and not main
         if noun := _NOUN.match(plain, mention.end):
             context.nouns.setdefault(key, set()).add(noun_of(noun.group(1)))
-        weight = 0.3 if is_aside(plain, start, mention) or mention.kind == "device" else 2.0 if place == 0 else 1.0
+        weight = 0.3 if aside or mention.kind == "device" else 2.0 if place == 0 else 1.0
         context.weights[key] = context.weights.get(key, 0.0) + weight
         context.last[key] = (mention, number)
         count, first = context.counts.get(key, (0, number))

@@ -9,7 +9,16 @@ from dataclasses import dataclass, replace
 from sozai.assistant.documents.document import Document, Span
 from sozai.assistant.extraction.clauses import clauses
 from sozai.assistant.extraction.conditions import Condition, attach, find_conditions, refers_back, tested_at
-from sozai.assistant.extraction.context import CLEAR, Context, learn_variables, listed_before, meant, remember, resolved
+from sozai.assistant.extraction.context import (
+    CLEAR,
+    Context,
+    learn_variables,
+    listed_before,
+    meant,
+    nouns_of,
+    remember,
+    resolved,
+)
 from sozai.assistant.extraction.materials import Names
 from sozai.assistant.extraction.mentions import Mention
 from sozai.assistant.extraction.quantities import Found, find_quantities
@@ -109,7 +118,7 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
     elif listed is not None:
         by_rule, how = listed, "list before"
     else:
-        by_rule, doubt = context.spoken_of(number, CLEAR, device)
+        by_rule, doubt = context.spoken_of(number, CLEAR, device, nouns_of(mentions, one.start))
         how = "before"
         doubts += [doubt] if doubt else []
     candidates = candidates_of(

@@ -18,7 +18,7 @@ from typing import Any
 from sozai.assistant.extraction.clauses import clause_of, cost
 from sozai.assistant.extraction.mentions import Mention
 from sozai.assistant.extraction.quantities import Found
-from sozai.assistant.extraction.subjects import is_aside, is_compared, is_helper
+from sozai.assistant.extraction.subjects import asides, is_compared, is_helper
 
 MOST_BEFORE = 5
 """Materials of earlier sentences that are weighed."""
@@ -29,13 +29,28 @@ _REFERENCE = re.compile(r"(?:pristine|neat|pure|commercial|unmodified|convention
 _PRODUCT = re.compile(r"\b(?:Nafion|Kapton|Celgard|Matrimid|Aquivion|Teflon|Hyflon|Pebax)\b")
 """Products sold: papers name them to compare with their own."""
 _REAGENT = re.compile(
-    r"(?<!poly)(?:anhydride|diamine|aniline|acid|chlorides?|bromide|iodide|nitrate|sulfate|hydroxide|acrylate|acrylic|styrene|isocyanate|methylene\w*|phenols?|diols?|glycol|amines?|benzene|toluene|thiophene|pyrrole|pyridine|aldehyde|monomers?|catalysts?|initiator|plasticizer|lactone|lactide|carbonate|ester|ether|alcohol|solvent|salt|silane|ethane|methane|silyl\w*|ketones?|phenone|water|dye|enzyme|oil)$",
+    r"(?<!poly)(?:anhydride|diamine|aniline|acid|chlorides?|bromide|iodide|nitrate|sulfate|hydroxide|acrylate|acrylic|styrene|isocyanate|methylene\w*|phenols?|quinones?|resorcinol|catechol|glycerol|diols?|glycol|amines?|benzene|toluene|thiophene|pyrrole|pyridine|aldehyde|monomers?|catalysts?|initiator|plasticizer|lactone|lactide|carbonate|ester|ether|alcohol|solvent|salt|silane|ethane|methane|silyl\w*|ketones?|phenone|water|dye|enzyme|oil)$",
     re.IGNORECASE,
 )
 """Names of what a material is made from rather than of the material: monomers, solvents, salts."""
 _POLYMERIC = re.compile(r"poly|rubber|epoxy|resin|cellulose|chitosan|nylon|PI$|P[A-Z]{2,}|gelatin|starch")
 _NOUNS_OF_POLYMERS = frozenset(["polymer", "copolymer", "homopolymer", "terpolymer", "elastomer", "resin", "ionomer", "hydrogel", "gel", "blend", "adhesive", "network"])  # fmt: skip  # noqa: E501
 _NOUNS_OF_SOLIDS = frozenset(["ceramic", "pellet", "oxide", "crystal", "alloy", "glass", "phase", "compound", "conductor", "powder"])  # fmt: skip  # noqa: E501
+_TREATED_WITH = re.compile(
+    r"\b(?:adding|addition of|introducing|introduction of|incorporating|incorporation of|inserting|insertion of|replacing|replacement of|substituting|substitution of|"  # noqa: E501
+    r"doping(?: (?:it|them))?(?: (?:with|by))?|deposition of|depositing|infiltration (?:of|with)|infiltrating|impregnating|impregnation (?:of|with)|coating with|loading (?:of|with)|"  # noqa: E501
+    r"(?:blend|mix|fill|load|coat|modify|cover|decorat|graft|dop|alloy|infiltrat|impregnat|reinforc|plasticiz|cross-?link|treat|replac|substitut)(?:ing|ed)\s(?:(?:it|them|the\s\w+)\s)?(?:with|by)|"  # noqa: E501
+    r"presence of|absence of|excess of|help of|without|instead of)\s(?:the\s|an?\s|some\s|more\s)?(?:\d+(?:\.\d+)?\s?(?:wt|mol|vol|at)?\.?\s?%\s(?:of\s)?)?(?:[a-z-]+\s)?$",  # noqa: E501
+    re.IGNORECASE,
+)
+_PUT_IN = re.compile(
+    r"\)?\s(?:(?:nano)?particles\s)?(?:was|were|is|are|being)\s(?:then\s|also\s|further\s)?(?:added|infiltrated|incorporated|introduced|deposited|dispersed|impregnated|loaded|used|replaced|inserted|grafted|removed)\b|"  # noqa: E501
+    r"\s(?:addition|doping|substitution|incorporation|infiltration|impregnation|deposition|coating|loading|content|interlayer|buffer|layer|additive|filler)\b"  # noqa: E501
+)
+"""What something is made with: "adding LiI", "after infiltration of GDC", "LiI was added"; the value is seldom its."""
+_PART = re.compile(
+    r"\)?[\s-](?:based\s)?(?:[a-z]+[\s-]){0,2}(?:electrolyte|cathode|anode|membrane|electrode|interlayer|layer|separator|support|photoanode|photocathode|absorber|catalyst|interconnect|buffer)s?\b"  # noqa: E501
+)
 _IN_BRACKETS = re.compile(r"\s?[(\[]\s?(?:for\s|in\s|of\s)?(?:the\s)?$")
 _OWN = re.compile(r"\b(?:of|for)\s(?:the\s|our\s|a\s)?$", re.I)
 
@@ -105,8 +120,10 @@ def candidates_of(one: Found, cue: tuple[int, int] | None, mentions: Sequence[Me
     chosen, how = rule
     chosen_key = key_of(chosen.meaning) if chosen is not None else ""
     home = clause_of(pieces, one.start)
-    main = [m for m in named if not is_aside(plain, start, m)]
+    passing = asides(named, plain, start)
+    main = [m for m in named if m not in passing]
     before_it = [m for m in named if m.end <= one.start]
+    cells = [m for m in mentions if m.kind == "device"] if device else []
     out = []
     for key, group in places.items():
         mention = (
@@ -127,7 +144,7 @@ def candidates_of(one: Found, cue: tuple[int, int] | None, mentions: Sequence[Me
             "others between": min(len(between), 3.0),
             "alone in the sentence": float(len(places) == 1),
             "first of the sentence": float(named[0] in group),
-            "an aside": float(is_aside(plain, start, mention)),
+            "an aside": float(mention in passing),
             "compared with": float(is_compared(plain, start, mention)),
             "compared with, behind": float(mention.start >= one.end and is_compared(plain, start, mention)),
             "a helper": float(is_helper(plain, mention)),
@@ -141,6 +158,16 @@ def candidates_of(one: Found, cue: tuple[int, int] | None, mentions: Sequence[Me
             ),
             "main of the sentence": float(bool(main) and main[0] in group),
             "nearest before": float(bool(before_it) and before_it[-1] in group),
+        }
+        features |= {
+            "made with": float(
+                _TREATED_WITH.search(plain[max(start, mention.start - 60) : mention.start]) is not None
+                or _PUT_IN.match(tail) is not None
+            ),
+            "second of two": float(_follows_another(mention, named, plain)),
+            "a part of the cell that is named": float(
+                mention.kind != "device" and bool(cells) and (_PART.match(tail) is not None or features["an aside"] > 0)
+            ),
         }
         out.append(Candidate(mention, features))
     earlier = sorted(
@@ -170,6 +197,14 @@ def candidates_of(one: Found, cue: tuple[int, int] | None, mentions: Sequence[Me
     return out
 
 
+def _follows_another(mention: Mention, named: Sequence[Mention], plain: str) -> bool:
+    """Whether a name is the second of "A and B"."""
+    return any(
+        m.end <= mention.start and re.fullmatch(r"\)?\s(?:and|or)\s(?:the\s)?", plain[m.end : mention.start])
+        for m in named
+    )
+
+
 def _general(
     mention: Mention, spoken: Spoken | None, here: int, total: int, chosen: bool, how: str, device: bool
 ) -> dict[str, float]:
@@ -194,9 +229,7 @@ def _in_text(mention: Mention, spoken: Spoken | None, nouns: set[str], owners: i
     polymeric = _POLYMERIC.search(mention.meaning) is not None
     own = spoken is not None and bool(nouns & spoken.nouns)
     return {
-        "a reagent": float(
-            all(_REAGENT.search(part) for part in mention.parts or (mention.meaning,)) and not polymeric
-        ),
+        "a reagent": float(is_reagent(mention)),
         "most often a subject": float(spoken is not None and spoken.subjects == most > 0),
         "never a subject": float(spoken is not None and spoken.subjects == 0),
         "its noun": float(own),
@@ -210,6 +243,12 @@ def _in_text(mention: Mention, spoken: Spoken | None, nouns: set[str], owners: i
             (bool(nouns & _NOUNS_OF_POLYMERS) and not polymeric) or (bool(nouns & _NOUNS_OF_SOLIDS) and polymeric)
         ),
     }
+
+
+def is_reagent(mention: Mention) -> bool:
+    """Whether a name is that of a monomer, a solvent, a salt: what a material is made from."""
+    polymeric = _POLYMERIC.search(mention.meaning) is not None
+    return all(_REAGENT.search(part) for part in mention.parts or (mention.meaning,)) and not polymeric
 
 
 def noun_of(text: str) -> str:

@@ -38,13 +38,13 @@ _COMPARED = re.compile(
     re.IGNORECASE,
 )
 _ASIDE = re.compile(
-    r"(?:\bwith|\bby|\bon|\bonto|\busing|\bfrom|\bvia|\bas|\bin|\bunder|\badding|\baddition of|\bdoping|\bsubstitution of|\bcontent of|\bloading of|\bconcentration of|\bamount of|\bbetween|\binto|\bimpregnating|\bwithout|\b\d\s?%|\bwt%|\bmol%|\bof conductive)\s(?:the\s|a\s|an\s|of\s)*(?:[\w-]+\s){0,1}$",  # noqa: E501
+    r"(?:\bwith|\bby|\bon|\bonto|\busing|\bfrom|\bvia|\bas|\bin|\bunder|\badding|\bsuch as|\bincluding|\be\.g\.,?|\baddition of|\bdoping|\bsubstitution of|\bcontent of|\bloading of|\bconcentration of|\bamount of|\bbetween|\binto|\bimpregnating|\bwithout|\b\d\s?%|\bwt%|\bmol%|\bof conductive)\s(?:the\s|a\s|an\s|of\s)*(?:[\w-]+\s){0,1}$",  # noqa: E501
     re.IGNORECASE,
 )
 
 
 _HELPER = re.compile(
-    r"\)?\s(?:(?:nano)?particles?|catalysts?|initiators?|complex|monomers?|precursors?|solutions?|substrates?|targets?|additives?|fillers?|nanofillers?|supports?|crosslinkers?|plasticizers?|nucleating|as\s(?:an?\s|the\s)?(?:[\w-]+\s){0,2}(?:catalyst|initiator|additive|filler|solvent|transport|pore|plasticizer|crosslink\w*|precursor|sintering|source|agent|aid|hardener|former))\b",
+    r"\)?\s(?:(?:nano)?particles?|catalysts?|catalytic|ligands?|initiators?|complex|monomers?|precursors?|solutions?|substrates?|targets?|additives?|fillers?|nanofillers?|supports?|crosslinkers?|plasticizers?|nucleating|as\s(?:an?\s|the\s)?(?:[\w-]+\s){0,2}(?:catalyst|initiator|additive|filler|solvent|transport|pore|plasticizer|crosslink\w*|precursor|sintering|source|agent|aid|hardener|former))\b",
     re.IGNORECASE,
 )
 
@@ -56,6 +56,24 @@ _ADDED_SHARE = re.compile(
     r"\d+(?:\.\d+)?\s?(?:wt|mol|vol|at|weight|mass)\.?\s?%\s(?:of\s)?$|"
     r"\b(?:addition|incorporation|content|contents|loading|loadings|amount|amounts|dosage|concentration)\sof\s(?:the\s)?$",
     re.IGNORECASE,
+)
+_PUT_INTO = re.compile(
+    r"\)?\s(?:[\w-]+\s){0,2}(?:(?:was|were|is|are|been|being)\s)?(?:[a-z]+ly\s)?"
+    r"(?:dispersed|embedded|incorporated|added|introduced|mixed|encapsulated|immobili[sz]ed|intercalated|impregnated|infiltrated)\s(?:in|into|to|within)\b"
+)
+_INTO = re.compile(
+    r"(?:dispersed|embedded|incorporated|added|introduced|mixed|encapsulated|immobili[sz]ed|impregnated|infiltrated|"
+    r"dispersing|embedding|incorporating|adding|introducing|(?:addition|incorporation|introduction) of [^,;.]{1,40})"
+    r"\s(?:\S+\s){0,3}?(?:in|into|to|within)\s(?:the\s|an?\s)?(?:[a-z]+\s)?$"
+)
+"""What takes up a filler is the matrix: "dispersed in PVDF"."""
+_MADE_FROM = re.compile(
+    r"\b(?:(?:co)?polymeri[sz](?:ation|ing|ed)|(?:poly)?condensation|reaction|hydrolysis|reacting)\s"
+    r"(?:of\s|between\s)?(?:the\s)?(?:[\w-]+\s){0,1}$",
+    re.IGNORECASE,
+)
+_VERB = re.compile(
+    r"\)?\s(?:[a-z]+s?\s)?(?:[a-z]+ly\s)?(?:was|were|is|are|has|had|have|show|exhibit|gave|give|reach|possess|display|deliver|yield|attain)"
 )
 _SHARE_BEHIND = re.compile(
     r"\)?\s(?:(?:nano)?(?:particles?|fillers?|tubes?|sheets?|fib(?:er|re)s?)\s)?(?:contents?|loadings?|concentrations?|fractions?|dosages?|ratios?|additions?)\b"
@@ -158,7 +176,8 @@ def choose(value: Found, cue: tuple[int, int] | None, rank: tuple[int, int] | No
         if named:
             return Choice(_narrowed(named[0], eligible, plain), "of")
     here = [mention for mention in eligible if clause_of(pieces, mention.start) == home]
-    main = [mention for mention in here if not _ASIDE.search(plain[start : mention.start])]
+    passing = asides(usable, plain, start)
+    main = [mention for mention in here if mention not in passing]
     labels = [mention for mention in main if mention.kind not in ("generic", "device")]
     if main:
         pick = main[-1]
@@ -188,7 +207,7 @@ def choose(value: Found, cue: tuple[int, int] | None, rank: tuple[int, int] | No
             "aside",
             "" if len({m.text for m in here}) == 1 else "the value may belong to another material of its clause",
         )
-    earlier = [mention for mention in eligible if not _ASIDE.search(plain[start : mention.start])] or eligible
+    earlier = [mention for mention in eligible if mention not in passing] or eligible
     if earlier:
         subjects = [mention for mention in earlier if mention.kind not in ("generic", "device")] or earlier
         doubt = (
@@ -216,12 +235,23 @@ def choose(value: Found, cue: tuple[int, int] | None, rank: tuple[int, int] | No
 def is_aside(plain: str, start: int, mention: Mention) -> bool:
     """Whether a material is named in passing: "using A", "with A", "compared with A"."""
     lead = plain[max(start, mention.start - 60) : mention.start]
-    return _ASIDE.search(lead) is not None or _COMPARED.search(lead) is not None
+    if _INTO.search(lead) is not None:
+        return False
+    return any(pattern.search(lead) is not None for pattern in (_ASIDE, _COMPARED, _MADE_FROM))
+
+
+def asides(mentions: Sequence[Mention], plain: str, start: int) -> list[Mention]:
+    """The mentions named in passing, lists whole: in "made from A, B and C" all three."""
+    out = [mention for mention in mentions if is_aside(plain, start, mention)]
+    for run in lists_of(mentions, plain):
+        followers = run[1:] if run[0] in out and not is_compared(plain, start, run[0]) else []
+        out += [one for one in followers if one not in out and not _VERB.match(plain, one.end)]
+    return out
 
 
 def is_helper(plain: str, mention: Mention) -> bool:
     """Whether a name is that of a catalyst, a filler, a substrate and the like: "TiO2 nanoparticles", "SnO2 as"."""
-    return _HELPER.match(plain, mention.end) is not None
+    return _HELPER.match(plain, mention.end) is not None or _PUT_INTO.match(plain, mention.end) is not None
 
 
 def is_added(plain: str, start: int, mention: Mention) -> bool:
