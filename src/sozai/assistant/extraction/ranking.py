@@ -36,21 +36,6 @@ _REAGENT = re.compile(
 _POLYMERIC = re.compile(r"poly|rubber|epoxy|resin|cellulose|chitosan|nylon|PI$|P[A-Z]{2,}|gelatin|starch")
 _NOUNS_OF_POLYMERS = frozenset(["polymer", "copolymer", "homopolymer", "terpolymer", "elastomer", "resin", "ionomer", "hydrogel", "gel", "blend", "adhesive", "network"])  # fmt: skip  # noqa: E501
 _NOUNS_OF_SOLIDS = frozenset(["ceramic", "pellet", "oxide", "crystal", "alloy", "glass", "phase", "compound", "conductor", "powder"])  # fmt: skip  # noqa: E501
-_TREATED_WITH = re.compile(
-    r"\b(?:adding|addition of|introducing|introduction of|incorporating|incorporation of|inserting|insertion of|replacing|replacement of|substituting|substitution of|"  # noqa: E501
-    r"doping(?: (?:it|them))?(?: (?:with|by))?|deposition of|depositing|infiltration (?:of|with)|infiltrating|impregnating|impregnation (?:of|with)|coating with|loading (?:of|with)|"  # noqa: E501
-    r"(?:blend|mix|fill|load|coat|modify|cover|decorat|graft|dop|alloy|infiltrat|impregnat|reinforc|plasticiz|cross-?link|treat|replac|substitut)(?:ing|ed)\s(?:(?:it|them|the\s\w+)\s)?(?:with|by)|"  # noqa: E501
-    r"presence of|absence of|excess of|help of|without|instead of)\s(?:the\s|an?\s|some\s|more\s)?(?:\d+(?:\.\d+)?\s?(?:wt|mol|vol|at)?\.?\s?%\s(?:of\s)?)?(?:[a-z-]+\s)?$",  # noqa: E501
-    re.IGNORECASE,
-)
-_PUT_IN = re.compile(
-    r"\)?\s(?:(?:nano)?particles\s)?(?:was|were|is|are|being)\s(?:then\s|also\s|further\s)?(?:added|infiltrated|incorporated|introduced|deposited|dispersed|impregnated|loaded|used|replaced|inserted|grafted|removed)\b|"  # noqa: E501
-    r"\s(?:addition|doping|substitution|incorporation|infiltration|impregnation|deposition|coating|loading|content|interlayer|buffer|layer|additive|filler)\b"  # noqa: E501
-)
-"""What something is made with: "adding LiI", "after infiltration of GDC", "LiI was added"; the value is seldom its."""
-_PART = re.compile(
-    r"\)?[\s-](?:based\s)?(?:[a-z]+[\s-]){0,2}(?:electrolyte|cathode|anode|membrane|electrode|interlayer|layer|separator|support|photoanode|photocathode|absorber|catalyst|interconnect|buffer)s?\b"  # noqa: E501
-)
 _IN_BRACKETS = re.compile(r"\s?[(\[]\s?(?:for\s|in\s|of\s)?(?:the\s)?$")
 _OWN = re.compile(r"\b(?:of|for)\s(?:the\s|our\s|a\s)?$", re.I)
 
@@ -123,7 +108,6 @@ def candidates_of(one: Found, cue: tuple[int, int] | None, mentions: Sequence[Me
     passing = asides(named, plain, start)
     main = [m for m in named if m not in passing]
     before_it = [m for m in named if m.end <= one.start]
-    cells = [m for m in mentions if m.kind == "device"] if device else []
     out = []
     for key, group in places.items():
         mention = (
@@ -159,16 +143,7 @@ def candidates_of(one: Found, cue: tuple[int, int] | None, mentions: Sequence[Me
             "main of the sentence": float(bool(main) and main[0] in group),
             "nearest before": float(bool(before_it) and before_it[-1] in group),
         }
-        features |= {
-            "made with": float(
-                _TREATED_WITH.search(plain[max(start, mention.start - 60) : mention.start]) is not None
-                or _PUT_IN.match(tail) is not None
-            ),
-            "second of two": float(_follows_another(mention, named, plain)),
-            "a part of the cell that is named": float(
-                mention.kind != "device" and bool(cells) and (_PART.match(tail) is not None or features["an aside"] > 0)
-            ),
-        }
+        features["second of two"] = float(_follows_another(mention, named, plain))
         out.append(Candidate(mention, features))
     earlier = sorted(
         (s for k, s in known.items() if k not in places and (device or s.mention.kind != "device")),
