@@ -22,6 +22,8 @@ _BACK = 3
 """Sentences that a pronoun may reach back."""
 _FADE = 0.6
 """How much of a material's weight is left a sentence later."""
+_CELL = 6.0
+"""How much more a cell weighs than a material where a cell's value is looked for."""
 CLEAR = 0.3
 """The second most spoken of must have less than this part of the first's weight where nothing in the sentence refers back."""  # noqa: E501
 
@@ -89,6 +91,8 @@ class Context:
             for key, weight in self.weights.items()
             if number - self.last[key][1] <= _BACK and (device or self.last[key][0].kind != "device")
         }
+        if device:  # a cell's value is the cell's, whatever it was made of
+            near = {k: w * (_CELL if self.last[k][0].kind == "device" else 1.0) for k, w in near.items()}
         if not near:
             return None, ""
         ranked = sorted(near, key=lambda key: -near[key])

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from sozai.assistant.extraction.clauses import in_brackets
 from sozai.assistant.extraction.mentions import Mention
 from sozai.assistant.extraction.ranking import key_of
-from sozai.assistant.extraction.subjects import is_added, is_aside, is_compared
+from sozai.assistant.extraction.subjects import is_added, is_aside, is_compared, is_followed_by_verb, lists_of
 
 _TREATED_WITH = re.compile(
     r"\b(?:adding|addition of|introducing|introduction of|incorporating|incorporation of|inserting|insertion of|replacing|replacement of|substituting|substitution of|"  # noqa: E501
@@ -26,8 +26,8 @@ _PART = re.compile(
     r"\)?[\s-](?:based\s)?(?:[a-z]+[\s-]){0,3}(?:electrolyte|cathode|anode|membrane|electrode|interlayer|layer|separator|support|photoanode|photocathode|catalyst|interconnect|buffer|collector)s?\b"
 )
 _SUBJECT = re.compile(
-    r"(?:[;,:]\s*|\s)?(?:(?:and|while|whereas|but|however|although|for comparison|in contrast|in comparison|by contrast|by comparison),?\s)*"  # noqa: E501
-    r"(?:the\s|an?\s)?(?P<noun>(?:[a-z][a-z-]*\s){1,3})(?:has|had|have|shows?|showed|exhibit(?:s|ed)?|possess(?:es|ed)?|display(?:s|ed)?|reach(?:es|ed)?)\s[^,;]{0,60}$",
+    r"(?:[;,:]\s*|\s)?(?P<other>(?:and|while|whereas|but|however|although|for comparison|in contrast|in comparison|by contrast|by comparison),?\s)*"  # noqa: E501
+    r"(?P<the>the\s)?(?:an?\s)?(?P<noun>(?:[a-z][a-z-]*\s){1,3})(?:has|had|have|shows?|showed|exhibit(?:s|ed)?|possess(?:es|ed)?|display(?:s|ed)?|reach(?:es|ed)?)\s[^,;]{0,60}$",
     re.IGNORECASE,
 )
 _REFERENCE = re.compile(
@@ -35,7 +35,7 @@ _REFERENCE = re.compile(
     re.IGNORECASE,
 )
 
-_NO_THINGS = frozenset(["it", "they", "which", "that", "who", "we", "this", "these", "those", "both", "all", "each", "one", "ones", "he", "she", "results", "data", "values", "value", "curves", "measurements", "tests", "test", "analysis", "spectra", "peak", "samples", "sample", "specimens", "effect", "amount", "content", "work", "study", "step", "treatment", "process", "method", "group", "case", "studies", "and", "also", "only"])  # fmt: skip  # noqa: E501
+_NO_THINGS = frozenset(["former", "latter", "it", "they", "which", "that", "who", "we", "this", "these", "those", "both", "all", "each", "one", "ones", "he", "she", "results", "data", "values", "value", "curves", "measurements", "tests", "test", "analysis", "spectra", "peak", "samples", "sample", "specimens", "effect", "amount", "content", "work", "study", "step", "treatment", "process", "method", "group", "case", "studies", "and", "also", "only"])  # fmt: skip  # noqa: E501
 """Words that stand for what was spoken of, or for no thing at all."""
 
 
@@ -69,6 +69,8 @@ def without_parts(
     added = [
         m for m in mentions if m.kind != "generic" and (is_added(plain, start, m) or is_made_with(plain, start, m))
     ]
+    for run in lists_of(mentions, plain):
+        added += [m for m in run[1:] if run[0] in added and m not in added and not is_followed_by_verb(plain, m)]
     keys = {key_of(m.meaning) for m in added}
     others = {key_of(m.meaning) for m in mentions if m.kind not in ("generic", "gas", "device")} | set(before)
     return [m for m in mentions if m not in added] if others - keys else mentions
@@ -101,7 +103,7 @@ def has_own_subject(
 ) -> bool:
     """Whether a clause says a value of something that is no known name: "cortical bone has a modulus of 20 GPa"."""
     found = _SUBJECT.fullmatch(plain, clause, value)
-    if found is None:
+    if found is None or (found["the"] and not found["other"]):
         return False
     first, last = found.span("noun")
     if any(a < last and first < b for a, b in [*cues, *((m.start, m.end) for m in mentions)]):

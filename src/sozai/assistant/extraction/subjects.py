@@ -24,7 +24,7 @@ _AGAINST = re.compile(
 )
 _WHOSE = re.compile(r"\)?,?\s(?:whose\s|which\s(?:has|had|shows|showed|exhibits|exhibited|possesses)\s)[^,;.]{0,70}")
 _THAT_OF = re.compile(
-    r"\b(?:that|those)\s(?:of|for)\s(?P<whose>(?:the\s|an?\s|its\s)?(?:[\w-]+\s){1,3}?)(?:(?:was|is|were|are|being|reached)\s)?(?:only\s|about\s|~\s?)?$",
+    r"\b(?:that|those)\s(?:of|for|in)\s(?P<whose>(?:the\s|an?\s|its\s)?(?:[\w-]+\s){1,3}?)(?:(?:was|is|were|are|being|reached)\s)?(?:only\s|about\s|~\s?|\(\s?)?$",
     re.IGNORECASE,
 )
 _REST = re.compile(r"(?:(?:,\sand|,|\sand)\s~?\d[\d.±×^()-]*\s?[^\s,;\d]{1,12}(?=\s(?:for|of|in|and)\b|,))+")
@@ -245,8 +245,13 @@ def asides(mentions: Sequence[Mention], plain: str, start: int) -> list[Mention]
     out = [mention for mention in mentions if is_aside(plain, start, mention)]
     for run in lists_of(mentions, plain):
         followers = run[1:] if run[0] in out and not is_compared(plain, start, run[0]) else []
-        out += [one for one in followers if one not in out and not _VERB.match(plain, one.end)]
+        out += [one for one in followers if one not in out and not is_followed_by_verb(plain, one)]
     return out
+
+
+def is_followed_by_verb(plain: str, mention: Mention) -> bool:
+    """Whether a name is the subject of a verb right behind it: "A was", "A films show"."""
+    return _VERB.match(plain, mention.end) is not None
 
 
 def is_helper(plain: str, mention: Mention) -> bool:
