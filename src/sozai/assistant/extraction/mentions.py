@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-Kind = Literal["formula", "name", "abbreviation", "label", "generic", "device", "gas"]
+Kind = Literal["formula", "name", "abbreviation", "label", "generic", "device", "gas", "sample"]
 _SHARE = r"\d+(?:\.\d+)?\s?(?:mol|wt|at|vol|weight)\.?\s?%\s?(?:of\s)?"
 _JOINT = re.compile(r"\s?(?:-|/|\+|:|–)\s?")
 _DOPED = re.compile(
@@ -48,7 +48,7 @@ class Mention:
 
 def without_overlaps(mentions: Sequence[Mention]) -> list[Mention]:
     """The longest of overlapping names, in order."""
-    rank = {"formula": 0, "gas": 0, "name": 1, "abbreviation": 2, "label": 3, "device": 4, "generic": 5}
+    rank = {"formula": 0, "gas": 0, "name": 1, "abbreviation": 2, "label": 3, "device": 4, "sample": 4, "generic": 5}
     chosen: list[Mention] = []
     for mention in sorted(mentions, key=lambda m: (-(m.end - m.start), rank[m.kind], m.start)):
         if all(mention.end <= other.start or mention.start >= other.end for other in chosen):

@@ -7,8 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sozai.assistant.documents.document import Document, Span
-from sozai.assistant.extraction.clauses import clauses
-from sozai.assistant.extraction.conditions import Condition, attach, find_conditions, refers_back, tested_at
+from sozai.assistant.extraction.clauses import clause_of, clauses
+from sozai.assistant.extraction.conditions import (
+    Condition,
+    attach,
+    find_conditions,
+    refers_back,
+    tested_at,
+    without_bound,
+)
 from sozai.assistant.extraction.context import (
     CLEAR,
     Context,
@@ -21,12 +28,14 @@ from sozai.assistant.extraction.context import (
 )
 from sozai.assistant.extraction.materials import Names
 from sozai.assistant.extraction.mentions import Mention
+from sozai.assistant.extraction.owners import compared_in_brackets, has_own_subject, is_of_the_unnamed, without_parts
 from sozai.assistant.extraction.quantities import Found, find_quantities
 from sozai.assistant.extraction.ranking import Candidate, candidates_of, chances, key_of, probability, weights
 from sozai.assistant.extraction.record import Quantity, Record
 from sozai.assistant.extraction.record_features import material_features, record_features, together
+from sozai.assistant.extraction.samples import AS_DESCRIBED, DESCRIBED, sample_of
 from sozai.assistant.extraction.schema import Property
-from sozai.assistant.extraction.subjects import choose, is_added, is_of_another
+from sozai.assistant.extraction.subjects import Choice, choose, is_of_another
 from sozai.assistant.extraction.unnamed import Value
 from sozai.assistant.extraction.values import find_values
 
@@ -105,9 +114,11 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
     same = [found[other.number] for other in values if other.property.name == wanted.name]
     device = wanted.of == "device"
     listed = listed_before(value, number, context)
-    if value.rank is None and not device:  # what a cell's electrode was loaded with is its name often enough
-        mentions = _owners(mentions, plain, start, context)
+    if value.rank is None:
+        mentions = without_parts(mentions, plain, start, context.weights, device, len(same) == 1)
     choice = choose(one, value.cue, value.rank, mentions, plain, start, end, pieces, same, device)
+    if (compared := compared_in_brackets(plain, start, one.start, mentions)) is not None:
+        choice = Choice(compared, "brackets")
     doubts = [value.doubt] if value.doubt else []
     if choice is not None and not (listed is not None and choice.mention.kind == "generic"):
         by_rule, doubt = meant(choice, number, mentions, context)
@@ -124,7 +135,13 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
     candidates = candidates_of(
         one, value.cue, mentions, plain, start, end, pieces, number, context.materials(), (by_rule, how), device
     )
-    if is_of_another(plain, start, one.start, mentions):
+    cues = [v.cue for v in values if v.cue is not None]
+    clause = pieces[clause_of(pieces, one.start)][0]
+    if (
+        is_of_another(plain, start, one.start, mentions)
+        or is_of_the_unnamed(plain, start, one.start)
+        or has_own_subject(plain, clause, one.start, mentions, cues)
+    ):
         candidates, by_rule = [], None
     shares = chances(candidates)
     mention, text = by_rule, ""
@@ -133,10 +150,14 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
         mention = candidates[best].mention
         if by_rule is not None and key_of(mention.meaning) != key_of(by_rule.meaning):
             doubts.append(f"it may be a value of {by_rule.text}")
+    sample = sample_of(value, one, mentions, document.text, plain, start, end, pieces, same)
     if mention is not None:
         text = resolved(mention, value, values, found, plain, start, context)
     unsure_of: list[str] = []
     attached: dict[str, Quantity] = {}
+    if not device:
+        rest = [(found[v.number], v.property.name) for v in values if v.property.name != wanted.name]
+        conditions = without_bound(conditions, one, wanted.name, rest, plain)
     for name in wanted.conditions:
         condition, unsure = attach(name, one, value.rank, same, conditions, plain, start, end, pieces)
         if condition is not None:
@@ -179,6 +200,12 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
     if candidates:
         seen = together(seen | material_features(candidates[best].features, shares[best], device))
     chance = probability(seen, device) if mention is not None else 0.0
+    if sample is not None and not device and chance < weights()["threshold"]["material"]:
+        mention, text, span = sample, sample.text, Span(sample.start, sample.end)
+        seen = record_features(
+            value, one, mentions, conditions, attached, unsure_of, plain, start, end, len(unsure_of)
+        ) | {"a sample of its own": 0.0}
+        chance = probability(seen | material_features(AS_DESCRIBED, DESCRIBED, device), device)
     record = Record(
         text, span, wanted.name, quantity, Span(start, end), attached, method.group() if method else "",
         _reasons(chance, doubts, mention, cited is not None, "device" if device else "material"), cited=cited.group() if cited else "", probability=round(chance, 3),  # noqa: E501
@@ -187,14 +214,6 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
         names = [resolved(c.mention, value, values, found, plain, start, context) for c in candidates]
         trace.append(Reading(record, candidates, names, seen))
     return record
-
-
-def _owners(mentions: Sequence[Mention], plain: str, start: int, context: Context) -> Sequence[Mention]:
-    """The mentions without what is only a part of a sample, where another material is spoken of: "with 5 wt% clay"."""
-    added = [m for m in mentions if m.kind != "generic" and is_added(plain, start, m)]
-    keys = {key_of(m.meaning) for m in added}
-    others = {key_of(m.meaning) for m in mentions if m.kind not in ("generic", "gas", "device")} | set(context.weights)
-    return [m for m in mentions if m not in added] if others - keys else mentions
 
 
 def _reasons(chance: float, doubts: Sequence[str], mention: Mention | None, cited: bool, kind: str) -> tuple[str, ...]:
