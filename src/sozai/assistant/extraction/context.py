@@ -213,6 +213,8 @@ def remember(number: int, mentions: Sequence[Mention], plain: str, start: int, c
     for key in context.weights:
         context.weights[key] *= _FADE
     context.runs = [(at, run) for at, run in context.runs if number - at < _BACK]
+    labels = list({m.meaning: m for m in named if m.kind == "label"}.values())
+    context.runs += [(number, labels)] if len(labels) > 1 else []  # "sample A was dried, sample B was not"
     context.runs += [
         (number, run) for run in lists_of([m for m in mentions if m.kind != "device"], plain) if len(run) > 1
     ]

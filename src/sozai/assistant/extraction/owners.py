@@ -79,6 +79,8 @@ def without_parts(
 def is_made_with(plain: str, start: int, mention: Mention) -> bool:
     """Whether a name tells what a sample was made with: "adding LiI", "after infiltration of GDC", "LiI was added"."""
     lead = plain[max(start, mention.start - 70) : mention.start]
+    if re.match(r"\d+(?:\.\d+)?\sM\s[^\s]+$", mention.text) and re.search(r"\b(?:with|containing|soaked in)\s$", lead):
+        return True
     return _TREATED_WITH.search(lead) is not None or _PUT_IN.match(plain, mention.end) is not None
 
 
@@ -88,7 +90,7 @@ def compared_in_brackets(plain: str, start: int, value: int, mentions: Sequence[
     before = [m for m in mentions if bracket is not None and m.end <= bracket and m.kind not in ("generic", "gas")]
     if bracket is None or not before or not is_compared(plain, start, before[-1]):
         return None
-    between = plain[before[-1].end : bracket].strip(" )")
+    between = re.sub(r"\bet al\.|\[[\d,– -]+\]", "", plain[before[-1].end : bracket]).strip(" )")
     return before[-1] if len(between) <= 60 and re.fullmatch(r"[^,;:.()]*", between) else None
 
 

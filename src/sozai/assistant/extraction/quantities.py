@@ -29,6 +29,7 @@ _BEFORE: tuple[tuple[str, Relation], ...] = (
     ),
 )
 _RELATIONS = [(re.compile(rf"{words}\s*(?:a |an )?$", re.IGNORECASE), relation) for words, relation in _BEFORE]
+_LOGARITHM = re.compile(r"\blog(?:_?\{?10\}?)?\s?\(?\s?(?:σ|sigma|conductivity)\s?[/,(\[]\s?\(?(?:(?:σ\s)?in\s)?")
 _TO = re.compile(r"\s?(?:-|~|to|up to|→|through|down to)\s?(?:about|ca\.|approximately|around|~)?\s?", re.IGNORECASE)
 _LIST = re.compile(r"\s?(?:,\s?and|,\s?or|,|and|or|&|/|;|,\s?and finally)\s?(?:about|~|ca\.)?\s?", re.IGNORECASE)
 _CHANGE = re.compile(
@@ -154,9 +155,7 @@ def _is_ten_power(text: str, match: re.Match[str]) -> bool:
 def _logarithms(plain: str, start: int, atoms: list[Found]) -> list[Found]:
     """``log10(sigma / S cm-1) = -3.2``: the number is a power of ten, its unit stands in the brackets."""
     found = []
-    for match in re.compile(r"\blog(?:_?\{?10\}?)?\s?\(?\s?(?:σ|sigma|conductivity)\s?[/,(\[]\s?\(?").finditer(
-        plain, start
-    ):
+    for match in _LOGARITHM.finditer(plain, start):
         unit = read_unit(plain, match.end())
         if unit is None:
             continue

@@ -181,6 +181,8 @@ def choose(value: Found, cue: tuple[int, int] | None, rank: tuple[int, int] | No
     labels = [mention for mention in main if mention.kind not in ("generic", "device")]
     if main:
         pick = main[-1]
+        for run in lists_of(main, plain):  # "a composite of A and B": A more than B
+            pick = run[0] if pick in run and run[0] in main else pick
         if pick.kind in ("generic", "device") and labels and re.match(r"(?:it|its)$", pick.text, re.I):
             pick = labels[-1]
         named_after = [

@@ -20,7 +20,7 @@ CHANGE_AFTER = re.compile(
 _AGAINST = re.compile(
     r"(?:[^;.]|\.\d){0,90}?(?:\bagainst|\bversus|\bvs\.?|\bcompared\s(?:with|to)|"
     r"\b(?:as opposed|in contrast|in comparison)\s(?:with|to)|"
-    r"\bthan\s(?:that|those)\s(?:of|for)|\bthan\s(?:the|its|their)\b(?=\s(?:about\s|ca\.\s|~)?$)|"
+    r"\b(?:than|times)\s(?:that|those)\s(?:of|for)|\b(?:down|up)\sfrom|\bthan\s(?:the|its|their)\b(?=\s(?:about\s|ca\.\s|~)?$)|"
     r"\b(?:while|whereas|but)\s(?:that|those)\s(?:of|for)|\bthe\slatter)\b(?:[^;.]|\.\d){0,60}"
     r"|\s?(?:\([^()]{1,20}\)\s)?(?:at|for|in|with)\s[^,;()]{1,40}?(?:,?\sand|,|,?\sto|,?\sbut)\s(?:only\s|about\s|ca\.\s|~)?",
     re.IGNORECASE,
@@ -35,9 +35,10 @@ _PURE_AGAINST = re.compile(
 _TURN = re.compile(
     r"(?:\s?\([^()]{1,30}\))?(?:\s(?:at|in)\s[^,;]{1,25})?(?:,\s(?:and|while|whereas|but)|;(?:\sand)?|\sand)\s"
     r"(?:that\s(?:of|for)\s|for\s)?(?:the\s)?(?:[\w().+/%-]+\s){0,3}(?P<last>[\w().+/-]*[\w)])\s|"
-    r",\s(?P<code>[A-Z][\w().+/-]*)\s"
+    r",\s(?P<code>[A-Z][\w().+/-]*)\s|"
+    r"\)\s?(?:[<>≈,;]|,?\sand|,\sbut)\s?(?:the\s)?[\w.+/-]+(?:\s[\w.+/-]+){0,2}\s?\(\s?"
 )
-"""Between two values the second of which has its owner alone before it: "4.2 GPa, and the aged alloy 5.6 GPa"."""
+"""The second value has its owner alone before it: "4 GPa, and the aged alloy 6 GPa", "A (4 GPa) < B (6 GPa)"."""
 _NO_OWNER = frozenset(["of", "at", "by", "to", "is", "was", "were", "are", "from", "with", "than", "for", "in", "and", "or", "after", "about", "over", "under", "above", "below", "between", "within", "every", "up", "a", "an", "the", "only", "then", "also", "as", "on", "until", "per", "around", "near", "approximately", "ca", "via", "using"])  # fmt: skip  # noqa: E501
 _AND_SO = re.compile(
     r"\b(?:whereas|while|but|against|versus|vs|compared|than|that|those|instead|without|before|after|for|neat|pure|bare|uncoated|undoped|pristine|only)\b|[;(]",
@@ -93,6 +94,7 @@ def with_unnamed(plain: str, start: int, values: Sequence[Value], found: Sequenc
         wanted: names of wanted properties.
     """
     out = {value.number: value for value in values}
+    named = set(out)
     for number, one in enumerate(found):
         if number in out and not _compared_again(number, out, found, plain):
             continue
@@ -108,6 +110,8 @@ def with_unnamed(plain: str, start: int, values: Sequence[Value], found: Sequenc
                     out[place] = Value(place, before.property, *converted, before.cue, None, before.doubt)
             continue
         source = _source(number, out, found, plain, start, cues, earlier)
+        if source is None and number - 1 in out and number - 1 not in named:
+            source = _next_to(number, out, found, plain)
         if source is None or source.property.name not in wanted:
             continue
         converted = in_unit(one, source.property)
@@ -150,10 +154,19 @@ def _source(number: int, out: dict[int, Value], found: Sequence[Found], plain: s
     if found[last.number].unit != one.unit and not re.search(r"\bones?\sof\s(?:about\s|~)?$", lead):
         return None
     if one.unit == "(percent)" or one.unit == CELSIUS or last.property.unit not in (*_TELLING, "MPa", "eV", "K"):
-        telling = bool(re.search(r"\b(?:whereas|while|but)\b", gap))
+        telling = bool(re.search(r"\b(?:whereas|while|but|(?:by|in) contrast)\b", gap))
     else:
         telling = _AND_SO.search(gap) is not None
     return last if telling and len(gap) <= 140 and _SAID.search(lead) else None
+
+
+def _next_to(number: int, out: dict[int, Value], found: Sequence[Found], plain: str) -> Value | None:
+    """For "those of A (381 MPa, 3.5 mm)": the last value of the second's unit, where the first has no name either."""
+    gap = plain[found[number - 1].end : found[number].start]
+    if found[number].unit is None or not re.fullmatch(r",?\s(?:and\s)?", gap):
+        return None
+    before = [out[n] for n in range(number - 1) if n in out and found[n].unit == found[number].unit]
+    return before[-1] if before else None
 
 
 def _compared_again(number: int, out: dict[int, Value], found: Sequence[Found], plain: str) -> bool:
