@@ -21,7 +21,13 @@ ROOM = 25.0
 """Degrees Celsius that "room temperature" is taken for; the record's text tells what stands there."""
 _ROOM = re.compile(r"\b(?:room|ambient)[\s-]temperature\b|\bRT\b(?!\w)", re.IGNORECASE)
 _SAME = re.compile(
-    r"\b(?:at|under)\s(?:this|that|the same|these)\s(?:[a-z]+\s(?:[a-z]+\s)?and\s)?(?:temperature|condition)s?\b",
+    r"\b(?:at|under)\s(?:this|that|the same|these)\s(?:[a-z]+\s(?:[a-z]+\s)?and\s)?(?:temperature|condition)s?\b|"
+    r"\bthe\s(?:corresponding|respective)\s",
+    re.IGNORECASE,
+)
+_FOLLOWS = re.compile(
+    r"\b(?:recovered|rose|raised|fell|dropped|lowered|reduced|decreased|increased|improved|enhanced|brought|came|went|grew|widened|narrowed)\b"
+    r"[^.;,]{0,30}\bto\s(?:about\s|only\s|~\s?|as\s\w+\sas\s)?$",
     re.IGNORECASE,
 )
 _MAKING = (
@@ -131,6 +137,11 @@ def tested_at(
 def refers_back(plain: str, start: int, end: int) -> bool:
     """Whether the sentence says "at this temperature"."""
     return _SAME.search(plain, start, end) is not None
+
+
+def follows(plain: str, value: int) -> bool:
+    """Whether a value is what one before has come to: "the voltage recovered to 1.02 V"."""
+    return _FOLLOWS.search(plain, max(0, value - 60), value) is not None
 
 
 def attach(name: str, value: Found, rank: tuple[int, int] | None, same_property: Sequence[Found], conditions: Sequence[Condition],  # noqa: E501

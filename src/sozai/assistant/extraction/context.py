@@ -39,7 +39,7 @@ class Context:
         runs: lists of materials ("A, B and C") of the last sentences, with the number of their sentence.
         variable: formula with open variables seen last.
         values: last stated values of variables.
-        conditions: of the last value, for "at this temperature".
+        heats: temperatures of earlier values, for "at this temperature", with sentence and place in a list.
         tested: the temperature that a sentence without values says all is measured at, and its number.
         property: of the last value of the sentence before.
         roles: of the last mention, by meaning.
@@ -53,7 +53,7 @@ class Context:
     runs: list[tuple[int, list[Mention]]] = field(default_factory=list)
     variable: Mention | None = None
     values: dict[str, float] = field(default_factory=dict)
-    conditions: dict[str, Quantity] = field(default_factory=dict)
+    heats: list[tuple[int, tuple[int, int] | None, Quantity]] = field(default_factory=list)
     tested: tuple[Quantity, int] | None = None
     property: Property | None = None
     roles: dict[str, str] = field(default_factory=dict)
@@ -74,6 +74,14 @@ class Context:
             )
             for key, weight in self.weights.items()
         ]
+
+    def heats_of(self, number: int, rank: tuple[int, int] | None) -> Quantity | None:
+        """The temperature of the values before, where they had one, or one each in a list of the same length."""
+        last = [heat for heat in self.heats if number - heat[0] <= 1]
+        alike = [quantity for _, place, quantity in last if rank is not None and place == rank]
+        if alike:
+            return alike[-1]
+        return last[-1][2] if last and (rank is None or len({quantity.value for *_, quantity in last}) == 1) else None
 
     def spoken_of(
         self, number: int, clear: float = 0.6, device: bool = False, nouns: Collection[str] = ()

@@ -12,6 +12,7 @@ from sozai.assistant.extraction.conditions import (
     Condition,
     attach,
     find_conditions,
+    follows,
     refers_back,
     tested_at,
     without_bound,
@@ -153,35 +154,8 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
     sample = sample_of(value, one, mentions, document.text, plain, start, end, pieces, same)
     if mention is not None:
         text = resolved(mention, value, values, found, plain, start, context)
-    unsure_of: list[str] = []
-    attached: dict[str, Quantity] = {}
-    if not device:
-        rest = [(found[v.number], v.property.name) for v in values if v.property.name != wanted.name]
-        conditions = without_bound(conditions, one, wanted.name, rest, plain)
-    for name in wanted.conditions:
-        condition, unsure = attach(name, one, value.rank, same, conditions, plain, start, end, pieces)
-        if condition is not None:
-            attached[name] = condition.quantity
-            if unsure:
-                unsure_of.append(name)
-                doubts.append(f"its {name.replace('_', ' ')} may belong to another value")
-    if (
-        "temperature" in wanted.conditions
-        and "temperature" not in attached
-        and refers_back(plain, start, end)
-        and "temperature" in context.conditions
-    ):
-        attached["temperature"] = context.conditions["temperature"]
-    elif (
-        "temperature" in wanted.conditions
-        and not device  # of cells, papers tell each value's own
-        and context.tested is not None
-        and number - context.tested[1] <= _TESTED_FOR
-        and not any(condition.name == "temperature" for condition in conditions)
-    ):
-        attached.setdefault("temperature", context.tested[0])
-    if attached:
-        context.conditions = dict(attached)
+    attached, unsure_of = _conditions_of(value, values, found, conditions, pieces, plain, start, end, number, context)
+    doubts += [f"its {name.replace('_', ' ')} may belong to another value" for name in unsure_of]
     method = _METHODS.search(document.text, start, end)
     quantity = Quantity(
         Span(one.start, one.end),
@@ -214,6 +188,36 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
         names = [resolved(c.mention, value, values, found, plain, start, context) for c in candidates]
         trace.append(Reading(record, candidates, names, seen))
     return record
+
+
+def _conditions_of(value: Value, values: Sequence[Value], found: Sequence[Found], conditions: Sequence[Condition],
+                   pieces: Sequence[tuple[int, int]], plain: str, start: int, end: int, number: int, context: Context,
+                   ) -> tuple[dict[str, Quantity], list[str]]:  # fmt: skip
+    """A value's conditions, said in its sentence or before, and the names of those that may be another value's."""
+    one, wanted, device = found[value.number], value.property, value.property.of == "device"
+    same = [found[other.number] for other in values if other.property.name == wanted.name]
+    if not device:
+        rest = [(found[v.number], v.property.name) for v in values if v.property.name != wanted.name]
+        conditions = without_bound(conditions, one, wanted.name, rest, plain)
+    attached: dict[str, Quantity] = {}
+    unsure_of: list[str] = []
+    for name in wanted.conditions:
+        condition, unsure = attach(name, one, value.rank, same, conditions, plain, start, end, pieces)
+        if condition is not None:
+            attached[name] = condition.quantity
+            unsure_of += [name] if unsure else []
+    if "temperature" in wanted.conditions and "temperature" not in attached:
+        none_here = not any(condition.name == "temperature" for condition in conditions)
+        reach = 1 if device else _TESTED_FOR  # of cells, papers tell each value's own
+        same_as = refers_back(plain, start, end)
+        before = context.heats_of(number, value.rank) if same_as or follows(plain, one.start) else None
+        if before is not None and (none_here or same_as):
+            attached["temperature"] = before
+        elif none_here and context.tested is not None and number - context.tested[1] <= reach:
+            attached["temperature"] = context.tested[0]
+    if "temperature" in attached and attached["temperature"].span.start >= start:
+        context.heats.append((number, value.rank, attached["temperature"]))
+    return attached, unsure_of
 
 
 def _reasons(chance: float, doubts: Sequence[str], mention: Mention | None, cited: bool, kind: str) -> tuple[str, ...]:
