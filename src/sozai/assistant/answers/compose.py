@@ -27,6 +27,7 @@ from sozai.assistant.answers.question import Question, read_question
 from sozai.assistant.answers.strategies import citations_of, strategies
 from sozai.assistant.documents.library import Library
 from sozai.assistant.documents.search import By
+from sozai.assistant.extraction.schema import built_in
 from sozai.assistant.models.base import LanguageModel
 from sozai.errors import UserError
 
@@ -59,9 +60,17 @@ def answer(question: str, library: Library | Shelf, model: LanguageModel | None 
             "the library is empty", str(shelf.library.folder), "add documents with: sozai library add FOLDER"
         )
     plain = plain_question(question, shelf)
-    asked = replace(read_question(plain.text), text=" ".join(question.split()))
+    asked = _in_unit(replace(read_question(plain.text), text=" ".join(question.split())), plain)
     made = _found(asked, plain, shelf) or _refusal(asked, plain, shelf)
     return word(made, model, shelf.aliases) if model is not None and made.found else made
+
+
+def _in_unit(asked: Question, plain: Plain) -> Question:
+    """The question with the unit of the property that it asks a value of, where its words alone did not tell it."""
+    known = next((need.concept for need in plain.needs if need.concept is not None and need.concept.schema), None)
+    if asked.kind != "value" or asked.unit or known is None:
+        return asked
+    return replace(asked, unit=built_in()[known.schema].unit, schema=known.schema, asked=known.measure[0])
 
 
 def _found(asked: Question, plain: Plain, shelf: Shelf) -> Answer | None:

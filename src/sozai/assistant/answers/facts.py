@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from sozai.assistant.answers.effects import changes
 from sozai.assistant.answers.evidence import Citation, Statement, cite
 from sozai.assistant.answers.finding import Fit, Shelf, fit, uncovered
+from sozai.assistant.answers.kinds import tests_of
 from sozai.assistant.answers.lexicon import pattern
 from sozai.assistant.answers.question import Question
-from sozai.assistant.answers.values import Value, records_of, same_unit, value_of
-from sozai.assistant.answers.view import NAMED, NEAR, RELATED, SENTENCE, View
+from sozai.assistant.answers.values import Value, conditions_met, records_of, same_unit, value_of
+from sozai.assistant.answers.view import NEAR, RELATED, SENTENCE, View
 from sozai.assistant.documents.document import Span
 from sozai.assistant.extraction.record import Record
 
@@ -35,10 +36,13 @@ def fact_statements(question: Question, shelf: Shelf) -> tuple[list[Statement], 
     views = shelf.views(question)
     if question.kind == "comparison" and len(question.materials) > 1:
         return _comparison(question, views)
+    tests = tests_of(question.text)
     fits = [fit(view, question) for view in views]
-    good = sorted((one for one in fits if one.fits), key=lambda one: -one.score)
+    fitting = (one for one in fits if one.fits and all(test(one.view) for test in tests))
+    good = sorted(fitting, key=lambda one: -one.score)
     if question.kind == "value":
         return _values(question, good), fits
+    good = [one for one in good if conditions_met(one.view, question)]
     if question.kind == "comparison":
         return _ranking(question, good), fits
     if question.kind == "yes or no":
@@ -215,7 +219,9 @@ def _yes_or_no(question: Question, good: Sequence[Fit]) -> list[Statement]:
             for change in changes(one.view, question):
                 (yes if change.effect.direction == goal else no).append(one.view)
                 break
-        elif one.material >= NAMED and all(one.view.cover(term) >= SENTENCE for term in question.terms):
+        elif all(map(one.view.says_of, question.materials)) and all(
+            one.view.cover(term) >= SENTENCE for term in question.terms
+        ):
             (no if _denies(one.view, question) else yes).append(one.view)
     if not (yes or no):
         return []

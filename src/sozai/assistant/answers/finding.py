@@ -63,9 +63,14 @@ class Shelf:
             text = reading.document.text
             for one in find_definitions(text):
                 long = text[one.long_start : one.long_end].lower()
-                if " " in long and one.short.isupper():
+                if (" " in long or len(long) > 7) and one.short.isupper():
                     made[" ".join(long.split())] = one.short
         return made
+
+    @cached_property
+    def meanings(self) -> dict[str, str]:
+        """Long forms in small letters by the short form."""
+        return {short: long for long, short in self.abbreviations.items()}
 
     def hits(self, question: Question, count: int = _DEPTH) -> list[Hit]:
         """What a search finds, other names of the materials included."""

@@ -17,6 +17,8 @@ from sozai.knowledge.crystals.wish import SYMBOLS
 from sozai.materials.tables.compositions import amounts_of
 
 _SHORT = re.compile(r"(?<![A-Za-z0-9])(?:\d{1,2}[A-Z]-)?[A-Z][A-Za-z]{0,4}[A-Z][A-Za-z0-9.]*")
+_GROUP = re.compile(r"\((?:[A-Z][a-z]?[\d.xyz-]*,\s?)+[A-Z][a-z]?[\d.xyz-]*\)$")
+"""Elements that share a site, before the rest of a formula: (Bi,Sr)FeO3."""
 _AMOUNT = re.compile(r"([A-Z][a-z]?)([\d.]*)")
 NO_MATERIALS = word_set(
     "XRD SEM TEM EIS DSC TGA EDS EDX XPS NMR DFT FTIR SPS CVD PVD ALD UV IR AC DC RT HV MPa GPa kPa mS kHz MHz "
@@ -47,7 +49,9 @@ def names_in(text: str) -> tuple[Named, ...]:
     for match in FORMULA.finditer(plain):
         written = match.group().rstrip(" -_{+/(")
         if is_formula(written) and written not in NO_MATERIALS and len(elements(written)) >= 2:
-            found.append(Named(match.start(), match.start() + len(written), _bare(written)))
+            group = _GROUP.search(plain, max(0, match.start() - 40), match.start())
+            start, end = group.start() if group else match.start(), match.start() + len(written)
+            found.append(Named(start, end, _bare(plain[start:end])))
     for match in _SHORT.finditer(plain):
         written = match.group().rstrip(".")
         inside = any(one.start <= match.start() < one.end for one in found)
@@ -124,8 +128,9 @@ def related(one: str, other: str) -> bool:
 
 
 def _amounts(formula: str) -> dict[str, float]:
-    """Atoms by element; empty where the formula has variables or is none."""
-    return amounts_of(_bare(formula)) or {}
+    """Atoms by element, with a tenth for a variable: ``SrMo1-xMgxO3`` is SrMo0.9Mg0.1O3; empty where it is none."""
+    bare = re.sub(r"(\d(?:\.\d+)?)-[xyz]", lambda found: f"{float(found[1]) - 0.1:g}", _bare(formula))
+    return amounts_of(re.sub(r"(?<=[A-Za-z)])[xyz](?![a-z])", "0.1", bare)) or {}
 
 
 def _bare(name: str) -> str:

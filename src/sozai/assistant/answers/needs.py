@@ -10,7 +10,7 @@ from typing import Literal
 
 from sozai.assistant.answers.finding import Shelf
 from sozai.assistant.answers.lexicon import ELEMENT_NAMES, OTHER_SPELLINGS, element_of, pattern, synonyms
-from sozai.assistant.answers.names import names_in
+from sozai.assistant.answers.names import elements, names_in
 from sozai.assistant.answers.thesaurus import (
     Concept,
     Says,
@@ -19,6 +19,7 @@ from sozai.assistant.answers.thesaurus import (
     filler_words,
     generic_words,
     known_words,
+    rivals,
     sample_words,
 )
 from sozai.assistant.answers.values import amount_met
@@ -29,17 +30,31 @@ from sozai.assistant.extraction.units import plain_signs
 
 HERE, HINT, BESIDE, TITLE, DOCUMENT = 1.0, 0.75, 0.7, 0.5, 0.25
 """How far a part is held: by the passage, by a unit in it, by its neighbours, by title and heading, by the document."""
-_WEIGHTS = {"material": 1.5, "subject": 1.0, "concept": 2.0, "element": 2.0, "word": 1.5, "number": 2.0}
+_WEIGHTS = {"material": 1.5, "name": 1.5, "subject": 1.0, "concept": 2.0, "element": 2.0, "word": 1.5, "number": 2.0}
 _FEWER = (
     r"less|fewer|no|not|too|without|against|keep .* from|avoid\w*|stop\w*|prevent\w*|protect\w*|reduc\w*|lower\w*|"
     r"decreas\w*"
 )
 _NUMBER = re.compile(r"(?<![\w.-])\d+(?:\.\d+)?(?![\w.]*\w)")
 
+_BRACKETED = re.compile(
+    r"(?<![\w(])(?:poly\((?:[^()]|\([^()]*\))+\)[\w-]*|[\w-]*[A-Z][\w-]*\([\w-]+\)[\w-]*(?:\([\w-]+\))?|[A-Z]\w*/[a-z]{3,})"
+)
+_QUANTITIES = (
+    "capacity|coefficients?|resistances?|density|temperature|voltage|rate|energy|strength|ratio|conductivity|number|"
+    "current|potential|efficiency|pressure|length|time|area|volume|content|degree|index|uptake"
+)
+_LASTED = re.compile(r"for|after|during", re.I)
+_MADE = re.compile(
+    r"sinter|anneal|calcin|heat|press|fir(?:ed|ing)|mill|stir|dr(?:ied|ying)|mix|deposit|soak|immers", re.I
+)
 _DIRECTIONS = ("raise", "lower", "comparative_raise", "comparative_lower")
 """Words of more and less: the direction of a question, no part that a passage must hold."""
 
-Kind = Literal["material", "subject", "concept", "element", "word", "number"]
+ABOUT = ("material", "name", "subject")
+"""Kinds of parts that say of what is asked; the others say what."""
+
+Kind = Literal["material", "name", "subject", "concept", "element", "word", "number"]
 
 
 @dataclass(frozen=True)
@@ -77,8 +92,10 @@ class Need:
             return HERE if amount_met(view, self.amount) else 0.0
         if self.says.search(view.whole):
             return HERE
-        if self.concept is not None and self.concept.hints is not None and self.concept.hints.search(view.whole):
+        if self._hinted(view.whole):
             return HINT
+        if self.kind == "element" and _of_others(self.words, view.text):
+            return 0.0
         titled = self.says.search(f"{view.reading.opening} {view.piece.section}") is not None
         if titled and self.kind == "subject":
             return HERE
@@ -86,7 +103,23 @@ class Need:
             return BESIDE if self.kind != "number" else 0.0
         if titled:
             return TITLE
-        return DOCUMENT if self.kind != "number" and self.in_document(view.reading) else 0.0
+        return DOCUMENT if self.kind != "number" and self._is_subject_of(view.reading) else 0.0
+
+    def _is_subject_of(self, reading: Reading) -> bool:
+        """Whether a document is about it, by its words or, for a kind of thing, by what hints at it."""
+        assert self.says is not None  # only materials have none
+        hints = self.concept.hints if self.concept is not None and self.kind == "subject" else None
+        return reading.is_about(self.says) or (hints is not None and reading.is_about(Says(hints)))
+
+    def _hinted(self, text: str) -> bool:
+        """Whether a unit tells of it, and no other property with this unit is named."""
+        hints = self.concept.hints if self.concept is not None else None
+        found = hints.search(text) if hints is not None else None
+        if self.concept is None or found is None:
+            return False
+        if _LASTED.match(found.group()) and _MADE.search(text[max(0, found.start() - 60) : found.start()]):
+            return False  # calcined for 2 h: no lifetime
+        return not any(other.says.search(text) for other in rivals(self.concept))
 
     def in_document(self, reading: Reading) -> bool:
         """Whether a document holds it anywhere."""
@@ -119,21 +152,32 @@ class Plain:
     @property
     def relations(self) -> tuple[Need, ...]:
         """The parts that say what is asked about the subject."""
-        return tuple(need for need in self.needs if need.kind not in ("material", "subject"))
+        return tuple(need for need in self.needs if need.kind not in ABOUT)
 
     def of(self, kind: Kind) -> tuple[Need, ...]:
         """The parts of a kind."""
         return tuple(need for need in self.needs if need.kind == kind)
 
 
+def _of_others(word: str, text: str) -> bool:
+    """Whether a passage speaks of compositions of which an element is no part."""
+    symbol = element_of(word)
+    named = [elements(one.text) for one in names_in(text)]
+    return any(len(one) >= 3 for one in named) and not any(symbol in one for one in named)
+
+
 def plain_question(text: str, shelf: Shelf) -> Plain:
     """Read a question as people at the bench ask it."""
-    mended, changed = _mended(" ".join(text.split()), shelf)
+    text = re.sub(r"(?<=\d)\s*deg(?:rees?|s)?\b(?:\s*(?:celsius|C)\b)?", " °C", " ".join(text.split()))
+    mended, changed = _mended(text, shelf)
     amounts = [found for found in find_quantities(mended) if found.unit is not None]
-    taken = [(one.start, one.end) for one in amounts]
+    written = _written_names(mended, shelf)
+    taken = [*written, *((one.start, one.end) for one in amounts)]
     named = [one for one in names_in(mended) if not _over(one.start, one.end, taken)]
+    named = [one for one in named if not _of_quantity(shelf.meanings.get(one.text, ""))]
     taken += [(one.start, one.end) for one in named]
     needs = [Need(name, "material") for name in dict.fromkeys(_of_library(one.text, shelf) for one in named)]
+    needs += [Need(words, "name", Says(_literal(words))) for a, b in written for words in (mended[a:b],)]
     needs += [_number(mended[one.start : one.end].strip(), one) for one in amounts]
     quantity = asked_quantity(mended)
     if quantity is not None:
@@ -147,23 +191,48 @@ def plain_question(text: str, shelf: Shelf) -> Plain:
         place = mended.lower().find(long)
         if place >= 0 and not _over(place, place + len(long), taken):
             taken.append((place, place + len(long)))
-            first, _, last = long.rpartition(" ")
-            written = rf"(?i:{re.escape(first)} {re.escape(stem(last))}[a-z]*)|\b{re.escape(short)}s?\b"
-            needs.append(Need(long, "word", Says(re.compile(written))))
+            of = next((one.concept for one in concepts_in(long) if not one.concept.subject), None)
+            says = _either(long, short)
+            if of is not None and of.says.search(long.rpartition(" ")[2]):  # "tensile strength" is a strength
+                needs.append(Need(long, "concept", Says(says), of))
+            else:
+                needs.append(Need(long, "word", Says(says)))
     for one in concepts_in(mended):
         free = [place for place in one.places if not _over(*place, taken)]
-        if not free:
-            continue
+        if not free or (named and one.concept.subject and element_of(one.words)):
+            continue  # of a compound an element is asked for, not the metal
         places += free
         kind: Kind = "subject" if one.concept.subject else "concept"
         needs.append(Need(mended[slice(*free[0])], kind, one.concept.says, one.concept, one.concept.loose))
     others, unknown = _other_words(mended, taken + places, shelf)
-    if any(need.kind in ("material", "subject") for need in needs):
+    if any(need.kind in ABOUT for need in needs):
         others = [need for need in others if stem(need.words) not in generic_words()]
     needs += others
-    if all(need.kind in ("material", "subject") for need in needs) and not unknown:
+    if all(need.kind in ABOUT for need in needs) and not unknown:
         needs += _directions(mended, taken + places)  # "when it is reduced": there is nothing else that is asked
     return Plain(mended, tuple(needs), tuple(unknown), changed, quantity[:2] if quantity else None, _aim(mended, needs))
+
+
+def _written_names(text: str, shelf: Shelf) -> list[tuple[int, int]]:
+    """Places of names with brackets or dashes that the library writes alike: poly(4-vinyl pyridine), P1/tos."""
+    found = [match.span() for match in _BRACKETED.finditer(text)]
+    return [(a, b) for a, b in found if any(_literal(text[a:b]).search(reading.body) for reading in shelf.readings)]
+
+
+def _literal(words: str) -> re.Pattern[str]:
+    """Words as they stand, with or without the marks of raised and lowered letters."""
+    return re.compile(rf"(?<![\w(-]){'[_{}^]*'.join(map(re.escape, words))}(?!\w)", re.I if words.islower() else 0)
+
+
+def _either(long: str, short: str) -> re.Pattern[str]:
+    """A term or its abbreviation."""
+    first, _, last = long.rpartition(" ")
+    return re.compile(rf"(?i:{re.escape(first)} {re.escape(stem(last))}[a-z]*)|\b{re.escape(short)}s?\b")
+
+
+def _of_quantity(long: str) -> bool:
+    """Whether an abbreviation stands for a quantity, not for a material."""
+    return re.search(rf"\b(?:{_QUANTITIES})$", long) is not None
 
 
 def _directions(text: str, taken: Sequence[tuple[int, int]]) -> list[Need]:
@@ -204,6 +273,10 @@ def _other_words(text: str, taken: Sequence[tuple[int, int]], shelf: Shelf) -> t
         if any(start < match.end() and match.start() < end for start, end in taken) or lower.isdigit():
             continue
         symbol = element_of(word)
+        meaning = shelf.meanings.get(word, "")
+        if meaning and _of_quantity(meaning):
+            needs[word] = Need(word, "word", Says(_either(meaning, word)))
+            continue
         if symbol is not None:
             needs[symbol] = Need(word, "element", Says(_element(symbol)))
             continue
@@ -223,13 +296,15 @@ def _element(symbol: str) -> re.Pattern[str]:
     names = [ELEMENT_NAMES[symbol], *(word for word, known in OTHER_SPELLINGS.items() if known == symbol)]
     named = f"(?:{'|'.join(names)})"
     if len(symbol) == 1:  # a letter by itself may be a unit: C in °C
-        return re.compile(rf"\b{named}\b|(?<![A-Za-z]){symbol}\d?[+-](?!\w)", re.I)
+        return re.compile(rf"\b{named}\b|(?<![A-Za-z]){symbol}(?:2|\d?[+-])(?!\w)", re.I)
     return re.compile(rf"(?<![A-Za-z])(?:(?i:{named})|{symbol}(?:\d?[+-])?)(?![A-Za-z\d])|\d{symbol}[A-Z\d]")
 
 
 def _stems(stems: frozenset[str]) -> re.Pattern[str]:
     """Words with one of these stems."""
-    return re.compile(rf"(?<![A-Za-z])(?:{'|'.join(map(re.escape, sorted(stems)))})(?:[a-z]{{0,6}})(?![A-Za-z])", re.I)
+    return re.compile(
+        rf"(?<![A-Za-z])(?:{'|'.join(map(re.escape, sorted(stems)))})(?:[a-z]{{0,6}})(?![A-Za-z]|\s+et al)", re.I
+    )
 
 
 def _mended(text: str, shelf: Shelf) -> tuple[str, tuple[tuple[str, str], ...]]:
@@ -268,6 +343,11 @@ def asks_how_much(text: str) -> bool:
     if re.search(
         r"\bwhat (?!happens?\b|is\b|are\b|does\b|do\b|can\b|if\b)[a-z]+ (?:is|are|was|were|has|have)\b", text, re.I
     ):
+        return True
+    if re.search(
+        r"\b(?:what|which) (?:[\w-]+ ){1,4}(?:do|does|did|can|could|will|would|was|were) .*\b(?:reach\w*|give|have|show|get|"
+        r"deliver|achieve\w*|exhibit|possess|produce|provide|withstand|obtained|measured)\b", text, re.I
+    ):  # fmt: skip
         return True
     return re.search(r"\bhow (?!do\b|does\b|did\b|can\b|could\b|should\b|would\b|might\b|to\b|is\b|are\b|come\b|"
                      r"protect|prevent|avoid|make|i\b|we\b)[a-z]+\b", text, re.I) is not None  # fmt: skip

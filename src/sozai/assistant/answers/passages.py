@@ -15,11 +15,13 @@ from sozai.assistant.answers.facts import cited
 from sozai.assistant.answers.finding import Shelf
 from sozai.assistant.answers.lexicon import pattern
 from sozai.assistant.answers.names import names_in
-from sozai.assistant.answers.needs import BESIDE, DOCUMENT, HINT, Need, Plain
+from sozai.assistant.answers.kinds import tests_of
+from sozai.assistant.answers.needs import ABOUT, BESIDE, DOCUMENT, HINT, TITLE, Need, Plain
 from sozai.assistant.answers.question import Question, Term
 from sozai.assistant.answers.values import same_unit
 from sozai.assistant.answers.view import Reading, View
 from sozai.assistant.documents.words import stem
+from sozai.assistant.extraction.quantities import Found
 from sozai.assistant.extraction.schema import built_in
 
 LEAST = 0.62
@@ -36,7 +38,7 @@ _LONGEST = 1000
 """Letters of a passage; a longer one is a list or a table that was read as one sentence."""
 _ALL = 0.95
 """Share that must be held where a question names materials only: they must stand together."""
-_EXACT = ("subject", "concept", "element")
+_EXACT = ("subject", "name", "concept")
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Held:
     @property
     def answers(self) -> bool:
         """Whether it answers."""
-        related = sum(need.kind not in ("material", "subject") for need in self.here)
+        related = sum(need.kind not in ABOUT for need in self.here)
         if related == 0:
             return not self.missing and len(self.here) >= 2 and self.share >= _ALL
         spared = related >= 3 and len(self.missing) == 1 and self.missing[0].kind in ("word", "concept")
@@ -99,12 +101,13 @@ def held_passages(plain: Plain, shelf: Shelf, kind: str) -> list[Held]:
     if len(plain.unknown) > (0 if kind == "value" else 1) or not plain.needs:
         return []
     firm = plain.relations if len(plain.relations) < 4 else ()  # of many parts one may be missing
-    needs = (*plain.of("material"), *plain.of("subject"), *plain.of("number"), *firm)
+    needs = (*(need for need in plain.needs if need.kind in (*ABOUT, "number")), *firm)
+    tests = tests_of(plain.text)
     found = [
         _held(view, plain, kind)
         for reading in documents_for(plain, shelf, needs)
         for view in reading.views
-        if len(view.text) <= _LONGEST
+        if len(view.text) <= _LONGEST and all(test(view) for test in tests)
     ]
     if shelf.by != "words":
         found = [
@@ -150,7 +153,8 @@ def _held(view: View, plain: Plain, kind: str) -> Held:
         else:
             total += need.weight
             held += need.weight * share
-            if share <= _least(need, kind) or (kind == "value" and not _has_value(need, view)):
+            told = need.kind != "material" or kind != "yes or no" or share == 0 or view.says_of(need.words)
+            if share <= _least(need, kind) or not told or (kind == "value" and not _has_value(need, view)):
                 missing.append(need)
         if share >= HINT:
             here.append(need)
@@ -163,14 +167,18 @@ def _has_value(need: Need, view: View) -> bool:
     if need.concept is None or not need.concept.schema:
         return True
     unit = built_in()[need.concept.schema].unit
+    if not unit:  # a ratio or an index
+        return bool(view.quantities or view.columns)
     return view.piece.table is not None or any(same_unit(one.unit, unit) for one in view.quantities if one.unit)
 
 
 def _least(need: Need, kind: str) -> float:
     """How far a part must be held, and more: a value stands with its property, an element near its effect."""
     if kind == "value" and need.kind in _EXACT:
-        return BESIDE
-    return DOCUMENT if need.kind == "element" or (kind in ("value", "yes or no") and need.kind == "material") else 0.0
+        return BESIDE if need.concept is None or need.concept.schema else TITLE
+    if need.kind == "element" or (kind in ("value", "yes or no") and need.kind == "material"):
+        return DOCUMENT
+    return DOCUMENT if kind == "yes or no" and not need.loose and need.kind == "concept" else 0.0
 
 
 def _bonus(view: View, plain: Plain, kind: str, here: Sequence[Need]) -> float:
@@ -186,6 +194,10 @@ def _bonus(view: View, plain: Plain, kind: str, here: Sequence[Need]) -> float:
         bonus += 0.12
     if plain.quantity is not None:
         bonus += 0.2 * any(same_unit(one.unit, plain.quantity[1]) for one in view.quantities if one.unit)
+    if kind == "value":
+        bonus += 0.12 * any(
+            one.unit and not any(_same(one, need.amount) for need in plain.needs) for one in view.quantities
+        )
     if kind in ("value", "comparison"):
         units = [built_in()[need.concept.schema].unit for need in here if need.concept and need.concept.schema]
         bonus += 0.15 * any(same_unit(one.unit, unit) for one in view.quantities if one.unit for unit in units)
@@ -195,8 +207,13 @@ def _bonus(view: View, plain: Plain, kind: str, here: Sequence[Need]) -> float:
         bonus -= 0.05
     if not 5 <= len(text.split()) <= 90:  # a fragment, or a table read as one sentence
         bonus -= 0.2
-    bonus += 0.04 * sum(stem(need.words.split()[-1]) in view.stems for need in here if need.concept is not None)
+    bonus += 0.08 * sum(stem(need.words.split()[-1]) in view.stems for need in here if need.concept is not None)
     return bonus + 0.04 * len([need for need in here if need.loose])
+
+
+def _same(one: Found, other: Found | None) -> bool:
+    """Whether a quantity is one that the question names itself."""
+    return other is not None and one.value == other.value and one.unit == other.unit
 
 
 def passage_statements(found: Sequence[Held], plain: Plain) -> list[Statement]:

@@ -37,7 +37,7 @@ _COMPARE = re.compile(
 )
 _VALUE = re.compile(
     r"\s*(?:what (?:is|was|are|were) the|what's the|"
-    r"(?:at )?(?:which|what) (?:\w+ ){0,3}(?:temperature|pressure|time|value|voltage|duration))",
+    r"(?:at )?(?:which|what) (?:(?!the )\w+ ){0,3}(?:temperature|pressure|time|value|voltage|duration))",
     re.I,
 )
 _JUDGING = re.compile(r"\b(?:good|bad|harmful|detrimental|beneficial|useful|worth|safe|dangerous)\b", re.I)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import islice
 from typing import Any, Literal
 
 from sozai.assistant.documents.words import stem
+from sozai.assistant.extraction.schema import built_in
 
 _ENDINGS = r"(?:e?s|e?d|ing|er|est|ly)?"
 
@@ -29,9 +31,18 @@ class Says:
         """The first place of the words."""
         if self.without is None:
             return self.words.search(text)
-        barred = [match.span() for match in self.without.finditer(text)]
-        found = self.words.finditer(text)
-        return next((one for one in found if not any(a <= one.start() and one.end() <= b for a, b in barred)), None)
+        return next(self.finditer(text), None)
+
+    def finditer(self, text: str) -> Iterator[re.Match[str]]:
+        """All places of the words."""
+        barred = [match.span() for match in self.without.finditer(text)] if self.without is not None else []
+        for one in self.words.finditer(text):
+            if not any(a <= one.start() and one.end() <= b for a, b in barred):
+                yield one
+
+    def often(self, text: str, times: int) -> bool:
+        """Whether the words stand in a text so many times."""
+        return next(islice(self.finditer(text), times - 1, None), None) is not None
 
 
 @dataclass(frozen=True)
@@ -40,7 +51,7 @@ class Concept:
 
     Attributes:
         name: of the concept.
-        asks: what questions call it.
+        asks: what questions call it; no part of the words that it must be no part of.
         says: what passages call it.
         hints: what makes a passage likely to speak of it, such as its unit.
         more, less: words of questions that mean more or less of it; ``None`` where it has no direction.
@@ -54,7 +65,7 @@ class Concept:
     """
 
     name: str
-    asks: re.Pattern[str]
+    asks: Says
     says: Says
     hints: re.Pattern[str] | None
     more: re.Pattern[str] | None
@@ -98,19 +109,39 @@ def _content() -> dict[str, Any]:
 
 @cache
 def concepts() -> tuple[Concept, ...]:
-    """All concepts of the file."""
-    return tuple(_concept(name, told) for name, told in _content()["concepts"].items())
+    """All concepts of the file, and the properties of ``sozai extract`` that it has no words for."""
+    made = tuple(_concept(name, told) for name, told in _content()["concepts"].items())
+    taken = {one.schema for one in made} | {one.name.replace(" ", "_") for one in made}
+    new = [key for key, known in built_in().items() if key not in taken and not _covered(known.names[0], made)]
+    return (*made, *(_concept(key.replace("_", " "), {"asks": built_in()[key].names[0], "schema": key}) for key in new))
+
+
+def _covered(name: str, known: Sequence[Concept]) -> bool:
+    """Whether a concept knows all words of a name: a compressive strength is a strength."""
+    for one in known:
+        left = one.asks.words.sub("", name)
+        if not re.search(r"[A-Za-z]", left):
+            return True
+    return False
 
 
 def _concept(name: str, told: dict[str, Any]) -> Concept:
-    asks = _words(told["asks"])
+    property_names = () if told.get("measure") or not told.get("schema") else built_in()[told["schema"]].names
+    if property_names:
+        symbols = [one for one in built_in()[told["schema"]].symbols if one.isalpha() and len(one) > 2]
+        told = {
+            **told, "asks": ", ".join([told["asks"], *property_names, *symbols]), "measure": property_names[0],
+            "heads": property_names[0].split()[0],
+        }  # fmt: skip
+    asks = _words(told["asks"]) + [words for words in _words(told.get("measure", "")) if " " in words]
     only = told.get("only says", False)
     says = _words(told.get("says", "")) + ([] if only else asks) + _words(told.get("measure", ""))
     literals = frozenset(word.rstrip("*") for word in asks if " " not in word and len(word) >= 5)
     measure = tuple(_words(told.get("measure", "")))
     heads = tuple(_words(told.get("heads", ""))) or tuple(dict.fromkeys(words.split()[-1] for words in measure))
+    without = _direction(told.get("but not"))
     return Concept(
-        name, _pattern(asks), Says(_pattern(says), _direction(told.get("but not"))),
+        name, Says(_pattern(asks), without), Says(_pattern(says), without),
         _direction(told.get("hints")), _direction(told.get("more")), _direction(told.get("less")), measure, heads,
         told.get("schema", ""), -1 if told.get("good") == "less" else 1, bool(told.get("subject")), only, literals,
     )  # fmt: skip
@@ -149,6 +180,18 @@ def concepts_in(text: str) -> list[Named]:
     by_name = {concept.name: concept for concept in concepts()}
     made = [Named(by_name[name], text[slice(*places[0])], tuple(places)) for name, places in kept.items()]
     return sorted(made, key=lambda one: (one.places[0], one.concept.name))
+
+
+@cache
+def rivals(concept: Concept) -> tuple[Concept, ...]:
+    """Other properties that are measured in the same unit: a value in GPa by a hardness is no modulus."""
+    from sozai.assistant.answers.values import same_unit
+
+    if not concept.schema:
+        return ()
+    unit = built_in()[concept.schema].unit
+    others = (one for one in concepts() if one.schema and one is not concept)
+    return tuple(one for one in others if same_unit(built_in()[one.schema].unit, unit))
 
 
 @cache

@@ -71,7 +71,7 @@ def _in_sentence(view: View, question: Question, record: Record | None) -> Value
     found = asked_here or found
     if not found:
         return None
-    if not all(_condition_met(view, question, condition) for condition in question.conditions):
+    if not conditions_met(view, question):
         return None
     chosen = _by_record(found, record) or _nearest(view, question, found)
     text = view.document.quote(Span(chosen.start, chosen.end)).strip()
@@ -144,10 +144,15 @@ def _state(view: View, chosen: Found) -> str:
     return ", ".join(view.document.quote(Span(one.start, one.end)).strip() for one in near[:2])
 
 
-def _condition_met(view: View, question: Question, condition: Found) -> bool:
+def conditions_met(view: View, question: Question) -> bool:
+    """Whether a sentence was measured at all conditions of a question, or may have been; of a row some cell tells."""
+    return all(_condition_met(view, condition) for condition in question.conditions)
+
+
+def _condition_met(view: View, condition: Found) -> bool:
     """Whether a piece was measured at a condition of the question, or does not say while that is the usual one."""
     alike = [one for one in view.quantities if _alike(one, condition)]
-    if any(_meets(one, condition) for one in alike):
+    if any(_meets(one, condition) for one in alike) or amount_met(view, condition):
         return True
     around = find_quantities(view.piece.around) if view.piece.around else []
     around += find_quantities(view.document.quote(view.piece.before)) if view.piece.before else []

@@ -28,6 +28,17 @@ NAMED = 0.7
 RELATED = 0.5
 """How sure the material is where a doped composition of its family is named instead."""
 
+SHORT = 60
+"""Sentences of a text in which everything is near."""
+ABSTRACT = 2500
+"""Letters of title, authors and abstract."""
+OFTEN = 5
+"""A word that a longer text uses so often is of its subject; one that it uses less stands there by the way."""
+
+
+_COMPARED = re.compile(r"\b(?:than|unlike|versus|(?:compared|in comparison) (?:to|with)|in contrast to)\b[^,;]*")
+"""What a sentence compares its subject with."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -51,6 +62,7 @@ class Reading:
         self.entry, self.document, self.aliases = entry, document, aliases
         self.pieces = pieces(document)
         self._held: dict[Says | re.Pattern[str], bool] = {}
+        self._about: dict[Says, bool] = {}
 
     @cached_property
     def views(self) -> list[View]:
@@ -73,11 +85,37 @@ class Reading:
             self._held[words] = words.search(self.body) is not None
         return self._held[words]
 
+    def is_about(self, words: Says) -> bool:
+        """Whether words are of its subject: they stand in its abstract, or again and again; a short text is all so."""
+        if words not in self._about:
+            if len(self.pieces) <= SHORT:
+                self._about[words] = self.holds(words)
+            else:
+                self._about[words] = words.search(self.abstract) is not None or words.often(self.body, OFTEN)
+        return self._about[words]
+
+    @cached_property
+    def abstract(self) -> str:
+        """Title and the first sentences, as many as an abstract has."""
+        return f"{self.document.title} {self.document.text[:ABSTRACT]}"
+
     @cached_property
     def stems(self) -> frozenset[str]:
         """Stems of the whole document, without its lists of references."""
+        return frozenset(self._stem_counts)
+
+    @cached_property
+    def subject_stems(self) -> frozenset[str]:
+        """Stems of what it is about, as ``is_about`` judges words."""
+        if len(self.pieces) <= SHORT:
+            return self.stems
+        first = frozenset(word.lower() for word in tokens(self.abstract))
+        return first | frozenset(word for word, count in self._stem_counts.items() if count >= OFTEN)
+
+    @cached_property
+    def _stem_counts(self) -> Counter[str]:
         texts = [self.document.quote(piece) + " " + piece.around for piece in self.pieces]
-        return frozenset(word.lower() for word in tokens(" ".join([self.document.title, *texts])))
+        return Counter(word.lower() for word in tokens(" ".join([self.document.title, *texts])))
 
     @cached_property
     def title_stems(self) -> frozenset[str]:
@@ -93,7 +131,7 @@ class Reading:
 
     @cached_property
     def _counts(self) -> Counter[str]:
-        return Counter(one.text for one in names_in(self.document.text))
+        return Counter(one.text for one in names_in(self.body))
 
     @cached_property
     def _heads(self) -> frozenset[str]:
@@ -102,7 +140,7 @@ class Reading:
     def names_any(self, name: str) -> bool:
         """Whether a material is named anywhere in it, itself or one of its family."""
         forms = self.aliases.forms(name)
-        if any(form in self._counts or _spelled(form, self.document.text) for form in forms):
+        if any(form in self._counts or _spelled(form, self.body) for form in forms):
             return True
         return any(self.aliases.same(name, other) for other in self._counts)
 
@@ -182,7 +220,7 @@ class View:
             return NEAR
         if term.stems & self.near:
             return NEAR
-        return DOCUMENT if term.stems & self.reading.stems else 0.0
+        return DOCUMENT if term.stems & self.reading.subject_stems else 0.0
 
     def material(self, name: str) -> float:
         """How sure it is that the piece speaks of a material: 1 named in it, less where around it, 0 if of another."""
@@ -192,7 +230,7 @@ class View:
             return 1.0
         if any(aliases.same(name, one.text) for one in here):
             return RELATED
-        if any(_is_subject(one.text, self.reading) for one in here):
+        if any(_is_subject(one.text, self.reading) for one in names_in(_COMPARED.sub("", self.whole))):
             return 0.0  # it speaks of another one
         if self.piece.table is None:
             for earlier in self._earlier(6):
@@ -205,6 +243,19 @@ class View:
         ):
             return 0.6
         return 0.0
+
+    def says_of(self, name: str) -> bool:
+        """Whether the piece itself names a material, or its document's title does and the piece names no other."""
+        aliases, forms = self.reading.aliases, self.reading.aliases.forms(name)
+        here, title = [one.text for one in names_in(self.whole)], self.document.title
+        if any(one in forms or aliases.same(name, one) for one in here) or any(
+            _spelled(one, self.whole) for one in forms
+        ):
+            return True
+        about = any(aliases.same(name, one.text) for one in names_in(title)) or any(
+            _spelled(one, title) for one in forms
+        )
+        return (about or len(self.reading.pieces) <= SHORT) and self.material(name) > 0
 
     def property_fits(self, question: Question) -> bool:
         """Whether the property is the one asked for and no other with its head: not thermal for ionic conductivity."""

@@ -17,6 +17,22 @@ _REFERENCE = re.compile(
     r"\b(?:19|20)\d\d[,;]?\s+\d{1,4}[,;:(]?\s?[\d()]*[,:]?\s+[A-Z]?\d{1,6}\b.{0,60}$|^\[?\d{1,3}[\].]\s+[A-Z]\.\s"
 )
 """An entry of a list of references that has no heading: titles of others are no evidence."""
+_AUTHORS = re.compile(
+    r"(?:^|[\s,&;(])[A-Z][^\W\d_]{2,}(?:[A-Z]\.[ -]?){1,4}(?:$|[A-Z,;&])|^(?:\d{1,3} )?(?:[A-Z]\. ){1,3}[A-Z][a-z]+ ?,|"
+    r"^(?:[A-Z]\.[ ,&;]*)+$|(?:^|[,&] )[A-Z][a-z]{2,}, (?:[A-Z]\. ?){1,3}(?:,|&|$)"
+)
+"""Names as lists of references write them: ``HaileS. M.,``, ``Shao, Z. &``."""
+_NOTICE = re.compile(
+    r"\bhow to cite\b|^(?:author contributions?|acknowledge?ments?)\b|\bcompeting (?:financial )?interests?\b|"
+    r"\bpublisher.s note\b|\bconflicts? of interest\b|\bfinancial support\b|\b(?:gratefully|we) acknowledge\b|"
+    r"\bsupported by (?:the|an?) .{0,90}(?:Foundation|Program|Fund|Council|Ministry|Grant|Agency|Commission)",
+    re.I,
+)
+"""What a paper says of its authors and funds, where no heading parts it from the text."""
+_LIST = 8
+"""Sentences that read as references make a list; so many that stand alone are none."""
+_GAP = 4
+"""Sentences between two of a list that belong to it: titles cut off from their authors."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +65,24 @@ def pieces(document: Document) -> list[Piece]:
 
 def _sentences(document: Document) -> Iterator[Piece]:
     last = None
-    for sentence in document.sentences:
-        if is_back_matter(sentence.section) or _REFERENCE.search(document.quote(sentence)):
+    listed = _listed(document)
+    for number, sentence in enumerate(document.sentences):
+        words = document.quote(sentence)
+        if is_back_matter(sentence.section) or number in listed or _REFERENCE.search(words) or _NOTICE.search(words):
             continue
         before = last if last is not None and last.section == sentence.section else None
         yield Piece(sentence.start, sentence.end, 0, sentence.section, before)
         last = sentence
+
+
+def _listed(document: Document) -> frozenset[int]:
+    """Numbers of the sentences that stand in a list of references without a heading."""
+    texts = (document.quote(sentence) for sentence in document.sentences)
+    found = [number for number, text in enumerate(texts) if _REFERENCE.search(text) or _AUTHORS.search(text)]
+    near = [(a, b) for a, b in zip(found, found[1:], strict=False) if b - a <= _GAP]
+    if len(near) < _LIST:
+        return frozenset()
+    return frozenset(number for a, b in near for number in range(a, b + 1))
 
 
 def _rows(document: Document) -> Iterator[Piece]:
