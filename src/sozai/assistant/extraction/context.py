@@ -45,6 +45,7 @@ class Context:
         roles: of the last mention, by meaning.
         subjects: how often each was the first of a sentence, not in passing.
         nouns: what each was called.
+        sample: the sample without a name that a value was given to last, and the number of its sentence.
     """
 
     weights: dict[str, float] = field(default_factory=dict)
@@ -59,6 +60,7 @@ class Context:
     roles: dict[str, str] = field(default_factory=dict)
     subjects: dict[str, int] = field(default_factory=dict)
     nouns: dict[str, set[str]] = field(default_factory=dict)
+    sample: tuple[Mention, int] | None = None
 
     def materials(self) -> list[Spoken]:
         """Everything that was said of materials before."""
@@ -82,6 +84,15 @@ class Context:
         if alike:
             return alike[-1]
         return last[-1][2] if last and (rank is None or len({quantity.value for *_, quantity in last}) == 1) else None
+
+    def sample_meant(self, number: int, mentions: Sequence[Mention], place: int) -> Mention | None:
+        """The described sample spoken of before, where a sentence goes on about it: "the membranes", "its"."""
+        if self.sample is None or not 0 < number - self.sample[1] <= _BACK - 1:
+            return None
+        if any(mention.kind not in ("generic", "gas") for mention in mentions):
+            return None
+        nouns = nouns_of(mentions, place) - {"it", "its", "they", "their"}
+        return self.sample[0] if nouns <= {noun_of(self.sample[0].text.split()[-1])} else None
 
     def spoken_of(
         self, number: int, clear: float = 0.6, device: bool = False, nouns: Collection[str] = ()

@@ -34,7 +34,7 @@ from sozai.assistant.extraction.quantities import Found, find_quantities
 from sozai.assistant.extraction.ranking import Candidate, candidates_of, chances, key_of, probability, weights
 from sozai.assistant.extraction.record import Quantity, Record
 from sozai.assistant.extraction.record_features import material_features, record_features, together
-from sozai.assistant.extraction.samples import AS_DESCRIBED, DESCRIBED, sample_of
+from sozai.assistant.extraction.samples import AS_DESCRIBED, DESCRIBED, is_mixture_of, sample_of
 from sozai.assistant.extraction.schema import Property
 from sozai.assistant.extraction.subjects import Choice, choose, is_of_another
 from sozai.assistant.extraction.unnamed import Value
@@ -151,7 +151,9 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
         mention = candidates[best].mention
         if by_rule is not None and key_of(mention.meaning) != key_of(by_rule.meaning):
             doubts.append(f"it may be a value of {by_rule.text}")
-    sample = sample_of(value, one, mentions, document.text, plain, start, end, pieces, same)
+    sample, described_here = sample_of(value, one, mentions, document.text, plain, start, end, pieces, same), True
+    if sample is None and (candidates or by_rule is None):
+        sample, described_here = context.sample_meant(number, mentions, one.start), False
     if mention is not None:
         text = resolved(mention, value, values, found, plain, start, context)
     attached, unsure_of = _conditions_of(value, values, found, conditions, pieces, plain, start, end, number, context)
@@ -174,12 +176,20 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
     if candidates:
         seen = together(seen | material_features(candidates[best].features, shares[best], device))
     chance = probability(seen, device) if mention is not None else 0.0
-    if sample is not None and not device and chance < weights()["threshold"]["material"]:
+    better = mention is None or chance < weights()["threshold"]["material"]
+    if mention is not None and sample is not None and mention.end <= start:
+        better = (
+            better
+            or not described_here
+            or is_mixture_of(sample, mention, context.nouns.get(key_of(mention.meaning), ()))
+        )
+    if sample is not None and not device and better:
         mention, text, span = sample, sample.text, Span(sample.start, sample.end)
-        seen = record_features(
-            value, one, mentions, conditions, attached, unsure_of, plain, start, end, len(unsure_of)
-        ) | {"a sample of its own": 0.0}
-        chance = probability(seen | material_features(AS_DESCRIBED, DESCRIBED, device), device)
+        own = record_features(value, one, mentions, conditions, attached, unsure_of, plain, start, end, len(unsure_of))
+        features = own | {"a sample of its own": 0.0} | material_features(AS_DESCRIBED, DESCRIBED, device)
+        chance = probability(features, device)
+        if described_here or context.sample is not None:
+            context.sample = (sample, number)
     record = Record(
         text, span, wanted.name, quantity, Span(start, end), attached, method.group() if method else "",
         _reasons(chance, doubts, mention, cited is not None, "device" if device else "material"), cited=cited.group() if cited else "", probability=round(chance, 3),  # noqa: E501

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sozai.assistant.extraction.mentions import Mention
 from sozai.assistant.extraction.quantities import Found
+from sozai.assistant.extraction.ranking import noun_of
 from sozai.assistant.extraction.subjects import choose
 from sozai.assistant.extraction.unnamed import Value
 
@@ -34,6 +35,10 @@ _NO_DESCRIPTION = frozenset(
 _WORD = r"(?:[A-Za-z][A-Za-z\d]*(?:[-/][A-Za-z\d]+)*|\d{1,3}[/:]\d{1,3}(?:[/:]\d{1,3})*|\d{1,2}%)"
 _PHRASE = re.compile(
     rf"(?<![\w-])(?P<words>(?:{_WORD}\s){{1,4}}){_NOUN}(?![\w-])(?!\s(?:(?:[A-Z]+|[a-z-]+ed|gas|ion|exchange)\s)?{_NOUN}(?![\w-]))"
+)
+_MIXTURE = re.compile(
+    r"(?:(?:[\w-]+\s){0,2})?(?:hybrid|composite|nanocomposite|blended?|mixed|mixed-matrix|multilayer|modified|unmodified|functionali[sz]ed|non-\w+|un(?!iform)\w+ed)\b",
+    re.IGNORECASE,
 )
 _PART = re.compile(
     r"\s(?:(?:with|containing|without)\s(?!an?\s|the\s|high|low|excellent|good)(?:\d+(?:\.\d+)?\s?(?:wt|mol|vol|at)?\.?\s?%\s(?:of\s)?)?[A-Za-z][\w-]*(?:\s[a-z]+(?=\s(?:has|had|show|exhibit|was|is|were|are|broke|gave|reach)))?)"
@@ -65,6 +70,19 @@ def described(plain: str, text: str, start: int, end: int, mentions: Sequence[Me
             last = more.end()
         out.append(Mention(first, last, text[first:last], "sample", text[first:last]))
     return out
+
+
+def is_mixture_of(sample: Mention, part: Mention, nouns: Collection[str]) -> bool:
+    """Whether a described sample is another than the material named before: "the composite membranes" are no filler.
+
+    Args:
+        sample: as described.
+        part: the material.
+        nouns: what the text called the material; films of it may be "the modified films".
+    """
+    if _MIXTURE.match(sample.text) is None or re.search(r"[/:]|-(?:g|b|co)-", part.meaning):
+        return False
+    return noun_of(sample.text.split()[-1]) not in nouns
 
 
 def sample_of(value: Value, one: Found, mentions: Sequence[Mention], text: str, plain: str, start: int, end: int,
