@@ -262,7 +262,7 @@ def test_taught_rows_say_what_their_teachers_expect():
     assert usual_ratios(50)[0] == 16 and usual_ratios(200)[0] == 4 and usual_ratios(10**5) == (2.0, 1.0)
     made = generator.sample(41, seed=1)
     assert len(made) == 41 and made.equals(generator.sample(41, seed=1))
-    both = Relabelled([table_generator(name, audit=False) for name in ("gmm", "smote")], ("gaussian-process",))
+    both = Relabelled([table_generator(name, audit=False) for name in ("gmm", "smote")], {"gaussian-process": 1.0})
     mixed = both.fit(prepared.table, target="strength").sample(41, seed=1)
     for place, each in enumerate(both.features):
         alone = each.sample(21, seed=1)["cement"]
@@ -270,6 +270,26 @@ def test_taught_rows_say_what_their_teachers_expect():
     expected = learner("gaussian-process", prepared.table, "strength").fit(prepared.table.frame, prepared.values)
     assert np.corrcoef(made["strength"], expected.predict(made))[0, 1] > 0.95
     assert prepared.values.min() <= made["strength"].min() and made["strength"].max() <= prepared.values.max()
+
+
+def test_teachers_count_by_what_they_predict_of_rows_they_have_not_seen():
+    """On a plane the line knows best; a step it does not know; of copies in other folds nobody profits."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(60, 4)), columns=list("abcd"))
+    weights = {}
+    for name, values in (
+        ("plane", frame @ [3.0, 2.0, 1.0, 4.0]),
+        ("step", 5.0 * ((frame["a"] > 0) ^ (frame["b"] > 0))),
+    ):
+        table = guessed(frame.assign(y=values + 0.1 * rng.normal(size=60)))
+        taught = Relabelled([table_generator("gmm", audit=False)], {"boosting": 2.0, "forest": 1.0, "ridge": 1.0})
+        weights[name] = taught.fit(table, target="y").weights
+        assert sum(weights[name].values()) == pytest.approx(1)
+    assert weights["plane"]["ridge"] > 0.9 and weights["step"]["ridge"] < 0.1
+    noise = frame.assign(y=rng.normal(size=60))
+    copied = guessed(pd.concat([noise] * 3, ignore_index=True))
+    taught = Relabelled([table_generator("gmm", audit=False)], {"forest": 1.0, "ridge": 1.0})
+    assert taught.fit(copied, target="y").weights["ridge"] > 0.4  # a forest would know the copies by heart
 
 
 @pytest.mark.parametrize("name", [name for name in LEARNERS if name != "ensemble"])

@@ -30,7 +30,8 @@ from sozai.generators.tables.base import TableGenerator
 from sozai.knowledge.tables.ruleset import TableRules
 from sozai.materials.tables.table import Table
 
-FEATURES, TEACHERS = ("gmm",), ("gaussian-process", "boosting", "forest")
+FEATURES = ("gmm",)
+TEACHERS = {"boosting": 2.0, "forest": 1.0, "gaussian-process": 1.0, "ridge": 1.0}
 GENERATORS = (TAUGHT, "smote")
 """Compared where none are named."""
 OUTER, REPEATS, CURVE = 5, 6, (1 / 3, 2 / 3)
@@ -408,6 +409,7 @@ def _key(prepared: Prepared, setting: Setting, rules: TableRules | None, seed: i
         [
             prepared.table.to_dict(), prepared.target, list(setting.learners), list(setting.fits), seed,
             list(setting.ratios), list(setting.keeps), [Recipe.usual(name, 1.0).key for name in setting.fits], FEATURES,
+            TEACHERS,
             rules.to_dict() if rules else None,
         ],
         default=str,

@@ -24,7 +24,7 @@ Fit = Callable[[Table, int], TableGenerator]
 Keep = Literal["all", "confident", "near"]
 KEEPS: tuple[Keep, ...] = ("all", "confident", "near")
 TAUGHT = "taught"
-"""Features of a mixture of normals, labelled by the mean of three learners (see ``relabelled``)."""
+"""Features of a mixture of normals, labelled by the weighted mean of four learners (see ``relabelled``)."""
 RATIOS, ROWS = (2.0, 16.0), 800
 """Synthetic rows for each real one: at least and at most, and how many rows to come to in between."""
 WEIGHTS = {TAUGHT: 0.3}
