@@ -48,12 +48,15 @@ _NO_NAME = re.compile(
 """A unit's power, a person, or the number average of a molar mass."""
 _MIXED = re.compile(r"(?<![\w(])\((?:[A-Z][a-z]?,\s?){1,4}[A-Z][a-z]?\)(?:[A-Z][a-z]?|[\d.xyδ{}_-])+(?![a-z])")
 """``(Bi,Sb)2Te3``."""
+_NYLON = re.compile(r"[Nn]ylon[\s-]?\d{1,2}(?:[,.\s]\d{1,2})?(?![\w%])")
 _LABEL = re.compile(
-    r"(?:\b(?:[Ss]amples?|[Ss]pecimens?|[Cc]ells?|[Mm]embranes?|[Pp]olymers?|[Cc]opolymers?|[Ff]ilms?|[Cc]ompounds?|[Mm]ix(?:ture)?|[Bb]atch|[Aa]lloys?)[\s-](?P<one>[A-Z]\d{0,2}|\d{1,2}[a-z]?|[IVX]{1,4})(?![\w-]|\.\d))"
-    r"|(?<![\w-])(?P<code>(?:[A-Z]{1,6}\d?-?\d{1,4}[a-z]?|[A-Z]{2,5}-[A-Z\d]{1,5}(?:-\d+)?)(?:/[a-z]{2,8})?)(?![\w/]|\.\d|-\d)"
+    r"(?:\b(?:[Ss]amples?|[Ss]pecimens?|[Cc]ells?|[Mm]embranes?|[Pp]olymers?|[Cc]opolymers?|[Ff]ilms?|[Cc]ompounds?|[Mm]ix(?:ture)?|[Bb]atch|[Aa]lloys?|[Cc]omposites?|[Bb]lends?|[Hh]ydrogels?|[Gg]els?|[Rr]esins?|[Gg]lass(?:es)?|[Ff]oams?|[Ff]ib(?:er|re)s?|[Cc]oatings?|[Pp]olyimides?|[Pp]olyamides?)[\s-](?P<one>[A-Z]\d{0,2}|\d{1,2}[a-z]?|[IVX]{1,4})(?![\w-]|\.\d))"
+    r"|(?<![\w-])(?P<code>(?:[A-Z]{1,6}\d?-?\d{1,4}[a-z]?|[A-Z]{2,5}-[A-Z\d]{1,5}(?:-\d+)?)(?:/[a-z]{2,8})?)(?![\w/]|\.\d|-\d|-[A-Z])"
 )
+_SERIES = re.compile(r"(?:AEM|PEM|CEM|BPM|MMM|TFC|TFN|IPN|GPE|SPE|CPE|UF|NF|RO|FO|MF|IL|NP|HF)s?-\d{1,2}[a-z]?")
+"""Samples called by what they are and a number: "AEM-3"."""
 _CAPITALS = re.compile(
-    r"(?<![\w-])(?<!\d\.)(?=[A-Za-z\d.-]*[A-Z][a-z\d-]?[A-Za-z\d]*[A-Z])(?:[A-Za-z]{0,3}\d{0,2}|\d{1,2}\.\d{1,2})[A-Z][A-Za-z\d]*(?:[-:][A-Za-z\d]+(?:\.\d+)?)*(?:s\b)?(?!\w|\.\d)"
+    r"(?<![\w-])(?<!\d\.)(?=[A-Za-z\d.-]*[A-Z][a-z\d-]?[A-Za-z\d]*[A-Z])(?:[A-Za-z]{0,3}\d{0,2}|\d-|\d{1,2}\.\d{1,2})[A-Z][A-Za-z\d]*(?:[-:][A-Za-z\d]+(?:\.\d+)?)*(?:s\b)?(?!\w|\.\d)"
 )
 _ENDING = re.compile(
     r"-(?:based|doped|type|like|coated|grafted|supported|modified|containing|functionalized|free|rich|filled)$"
@@ -82,7 +85,7 @@ def _pattern(key: str) -> re.Pattern[str]:
         )
     listed = "|".join(re.escape(word) for word in words)
     return re.compile(
-        rf"(?<![A-Za-z\d])(?:\d{{1,2}}(?:mol%?)?)?(?:{listed})(?:\s?\d{{2,4}}(?!\.?\d|\s?(?:%|°|K\b|[kMG]?Pa|S\b|g\b|nm|mol|wt|C\b)))?s?(?![A-Za-z])"
+        rf"(?<![A-Za-z\d])(?:\d{{1,2}}(?:mol%?)?)?(?:{listed})(?:\s?\d{{2,4}}(?!\.?\d|[/:]\d|\s?(?:%|°|K\b|[kMG]?Pa|S\b|g\b|nm|mol|wt|C\b)))?s?(?![A-Za-z])"
     )
 
 
@@ -185,8 +188,10 @@ class Names:
             stop = self._polymer_end(match, end)
             if stop is not None:
                 add(match.start(), stop, "name")
-        for pattern in (_ALLOY, _MIXED):
+        for pattern in (_ALLOY, _MIXED, _NYLON):
             for match in pattern.finditer(window, start, end):
+                if pattern is _NYLON and read_unit(window, match.end()) is not None:
+                    continue
                 add(match.start(), match.end(), "name")
         for key, kind in (("names", "name"), ("abbreviations", "abbreviation"), ("devices", "device")):
             for match in _pattern(key).finditer(window, start, end):
@@ -200,9 +205,13 @@ class Names:
                 add(place, place + len(long), "name")
         for match in _LABEL.finditer(window, start, end):
             code = match["code"]
-            if code is None or not (
-                any(part in self.not_materials for part in (code, *code.split("-")))
-                or re.fullmatch(r"(?:[CHO]\d+|N\d{1,2}|[A-Z]{2,}s|X\d|F\d|T\d+|\d+)", code)
+            if (
+                code is None
+                or _SERIES.fullmatch(code)
+                or not (
+                    any(part in self.not_materials for part in (code, *code.split("-")))
+                    or re.fullmatch(r"(?:[CHO]\d+|N\d{1,2}|[A-Z]{2,}s|X\d|F\d|T\d+|\d+)", code)
+                )
             ):
                 first = match.start("one") if match["one"] and re.match(r"\w+s\b", match.group()) else match.start()
                 add(first, match.end(), "label")
@@ -215,7 +224,11 @@ class Names:
             named = named and not all(part in self.not_materials for part in parts)
             named = named and parts[0] not in self.not_materials
             roman = all(re.fullmatch(r"[IVX]+", part) for part in parts)
-            strange = word.startswith(("ASR", "Cell", "pH", "IEC")) or len(word) < 3 or read_unit(word, 0) is not None
+            strange = (
+                re.match(r"ASR|Cell|pH|IEC|P_?(?:CO2|O2|N2|H2|CH4|He)(?![a-z])", word)
+                or len(word) < 3
+                or read_unit(word, 0) is not None
+            )
             if named and not roman and not strange and self._trusted(word):
                 add(match.start(), match.start() + len(word), "abbreviation")
         for match in _pattern("generic").finditer(window, start, end):
@@ -251,6 +264,7 @@ class Names:
                 re.fullmatch(r"[A-Z]{1,2}", bare.split("-")[0]) is not None
                 and (
                     bare.split("-")[-1] in self.meanings
+                    or bare.split("-", 1)[-1] in self.meanings
                     or _pattern("abbreviations").fullmatch(bare.split("-")[-1]) is not None
                 )
             )

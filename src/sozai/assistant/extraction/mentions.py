@@ -21,6 +21,14 @@ _SUBSCRIPT = re.compile(r"_?\{\s?[A-Za-z\d.+-]{1,5}\s?\}(?!\s?\))|(?<=\d)T_?\{?\
 _DOPANT = re.compile(
     rf"(?:{_SHARE})?(?<![A-Za-z])(?:[A-Z][a-z]?(?:,\s?[A-Z][a-z]?)?(?:-|\s)(?:co-?)?(?:doped|substituted|stabili[sz]ed|containing)|undoped|pristine|pure|neat)[\s-]$"
 )
+_NEW = re.compile(r"\b(?:new|novel|first)\s(?:[\w-]+\s){0,3}$")
+_ENDED = re.compile(r",|\s(?:was|were|is|has)\b")
+_RATIO = re.compile(
+    r"\s?\(\d{1,3}(?:\.\d+)?(?:[/:]\d{1,3}(?:\.\d+)?)+(?:,?\s?(?:w/w|wt|mol|vol|by weight|by volume)\.?\s?%?)?\)|"
+    r"\s\d{1,2}0?[/:]\d{1,2}0?(?![\d.%/])"
+)
+_NEXT_RATIO = re.compile(r"(?:,\sand|,|\sand|\sor)\s(?P<ratio>\d{1,2}0?[/:]\d{1,2}0?)(?![\d.%/])")
+_COMPOUND = re.compile(r"\s\d{1,2}[a-h](?![\w-])")
 _PHASE = re.compile(r"(?<![\w-])[αβγδθκεghtcmo]-$")
 """``β-Ga2O3``, ``g-C3N4``."""
 _MOLAR = re.compile(r"\d+(?:\.\d+)?\sM\s")
@@ -72,6 +80,13 @@ def joined(mentions: Sequence[Mention], text: str, plain: str) -> list[Mention]:
                 first = out.pop()  # "the polyurethane WPU-3" is WPU-3
                 out.append(replace(mention, start=first.start, text=text[first.start : mention.end]))
                 continue
+            if (
+                gap == ", "
+                and _NEW.search(plain[max(0, out[-1].start - 40) : out[-1].start])
+                and _ENDED.match(plain, mention.end)
+            ):
+                out[-1] = replace(mention, kind="label" if mention.kind == "generic" else mention.kind)
+                continue  # "a new polyamide, nylon 4 14," is nylon 4 14
             if gap and _JOINT.fullmatch(gap):
                 first = out.pop()
                 kind: Kind = "label" if mention.kind == "label" else "name"
@@ -88,7 +103,27 @@ def joined(mentions: Sequence[Mention], text: str, plain: str) -> list[Mention]:
                 )
                 continue
         out.append(mention)
-    return out
+    told = [_with_ratio(mention, text, plain) for mention in out]
+    for mention in told:
+        while (
+            mention.parts
+            and (more := _NEXT_RATIO.match(plain, mention.end)) is not None
+            and re.search(r"\d[/:]\d", mention.text)
+        ):
+            place = more.start("ratio"), more.end("ratio")  # "PEO/PVC 70/30, 50/50 and 30/70" are three blends
+            mention = replace(mention, start=place[0], end=place[1], text=text[slice(*place)], kind="label")
+            mention = replace(mention, meaning=f"{mention.parts[0]} {mention.text}")
+            told = sorted([*told, mention], key=lambda m: m.start)
+    return told
+
+
+def _with_ratio(mention: Mention, text: str, plain: str) -> Mention:
+    """``PLA/PBAT (80/20)``, ``PEO/PVC 70/30``, ``PA 8b``: what tells a blend or a compound from others is in its name."""  # noqa: E501
+    if mention.kind in ("name", "abbreviation", "label"):
+        more = _RATIO.match(plain, mention.end) if mention.parts else _COMPOUND.match(plain, mention.end)
+        if more is not None:
+            return _grown(mention, mention.start, more.end(), text)
+    return mention
 
 
 def with_modifiers(mentions: Sequence[Mention], text: str, plain: str, start: int) -> list[Mention]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sozai.assistant.extraction.clauses import clause_of, in_brackets
 from sozai.assistant.extraction.mentions import Mention
@@ -38,13 +39,13 @@ _COMPARED = re.compile(
     re.IGNORECASE,
 )
 _ASIDE = re.compile(
-    r"(?:\bwith|\bby|\bon|\bonto|\busing|\bfrom|\bvia|\bas|\bin|\bunder|\badding|\bsuch as|\bincluding|\be\.g\.,?|\baddition of|\bdoping|\bsubstitution of|\bcontent of|\bloading of|\bconcentration of|\bamount of|\bbetween|\binto|\bimpregnating|\bwithout|\b\d\s?%|\bwt%|\bmol%|\bof conductive)\s(?:the\s|a\s|an\s|of\s)*(?:[\w-]+\s){0,1}$",  # noqa: E501
+    r"(?:\bwith|\bby|\bon|\bonto|\busing|\bfrom|\bvia|\bas|\bin|\bunder|\badding|\bsuch as|\bincluding|\be\.g\.,?|\baddition of|\bdoping|\bsubstitution of|\bcontent of|\bloading of|\bconcentration of|\bamount of|\bbetween|\binto|\bagainst|\bimpregnating|\bwithout|\b\d\s?%|\bwt%|\bmol%|\bof conductive)\s(?:the\s|a\s|an\s|of\s)*(?:[\w-]+\s){0,1}$",  # noqa: E501
     re.IGNORECASE,
 )
 
 
 _HELPER = re.compile(
-    r"\)?\s(?:(?:nano)?particles?|catalysts?|catalytic|ligands?|initiators?|complex|monomers?|precursors?|solutions?|substrates?|targets?|additives?|fillers?|nanofillers?|supports?|crosslinkers?|plasticizers?|nucleating|as\s(?:an?\s|the\s)?(?:[\w-]+\s){0,2}(?:catalyst|initiator|additive|filler|solvent|transport|pore|plasticizer|crosslink\w*|precursor|sintering|source|agent|aid|hardener|former))\b",
+    r"\)?\s(?:(?:nano)?particles?|catalysts?|catalytic|ligands?|initiators?|complex|monomers?|precursors?|solutions?|suspensions?|dispersions?|emulsions?|slurr(?:y|ies)|substrates?|targets?|additives?|fillers?|nanofillers?|supports?|binders?|crosslinkers?|plasticizers?|nucleating|as\s(?:an?\s|the\s)?(?:[\w-]+\s){0,2}(?:catalyst|initiator|additive|filler|solvent|transport|pore|plasticizer|crosslink\w*|precursor|sintering|source|agent|aid|hardener|former))\b",
     re.IGNORECASE,
 )
 
@@ -53,7 +54,7 @@ _ADDED_SHARE = re.compile(
     r"(?:\b(?:with|containing|adding|addition of|incorporat\w+(?:\sof)?|loaded with|filled with|presence of|"
     r"at|by|of|for|as|and|or)\s"
     r"(?:the\s|only\s|about\s|additional\s|up to\s|an?\s(?:addition|content|loading)\sof\s)?|^)"
-    r"\d+(?:\.\d+)?\s?(?:wt|mol|vol|at|weight|mass)\.?\s?%\s(?:of\s)?$|"
+    r"\d+(?:\.\d+)?\s?(?:(?:wt|mol|vol|at|weight|mass)\.?\s?)?%\s(?:of\s)?$|"
     r"\b(?:addition|incorporation|content|contents|loading|loadings|amount|amounts|dosage|concentration)\sof\s(?:the\s)?$",
     re.IGNORECASE,
 )
@@ -75,6 +76,12 @@ _MADE_FROM = re.compile(
 _VERB = re.compile(
     r"\)?\s(?:[a-z]+s?\s)?(?:[a-z]+ly\s)?(?:was|were|is|are|has|had|have|show|exhibit|gave|give|reach|possess|display|deliver|yield|attain)"
 )
+_FED = re.compile(
+    r"\b(?:rejections?|retentions?|removal|filtration|ultrafiltration|adsorption|separation|permeation|filter\w*|remov\w+|adsorb\w*)\s"
+    r"(?:(?:rates?|efficienc(?:y|ies)|ratio)\s)?(?:(?:of|for|to|towards|against)\s)?(?:[\w-]+\s){0,3}$",
+    re.IGNORECASE,
+)
+"""What a membrane holds back is not the membrane: "the rejection of silica nanoparticles"."""
 _SHARE_BEHIND = re.compile(
     r"\)?\s(?:(?:nano)?(?:particles?|fillers?|tubes?|sheets?|fib(?:er|re)s?)\s)?(?:contents?|loadings?|concentrations?|fractions?|dosages?|ratios?|additions?)\b"
 )
@@ -245,6 +252,16 @@ def is_aside(plain: str, start: int, mention: Mention) -> bool:
 def asides(mentions: Sequence[Mention], plain: str, start: int) -> list[Mention]:
     """The mentions named in passing, lists whole: in "made from A, B and C" all three."""
     out = [mention for mention in mentions if is_aside(plain, start, mention)]
+    for first, second in pairwise(mentions):  # "a NASICON ceramic, Na3Zr2Si2PO12,"
+        apposed = re.fullmatch(
+            r"(?:-type)?\s[a-z]+(?:\s[a-z]+)?,\s(?:namely\s|viz\.\s)?", plain[first.end : second.start]
+        )
+        if (
+            apposed
+            and second.kind in ("formula", "label")
+            and re.match(r"\s?(?:\([^()]*\))?[,;.]", plain[second.end :][:40])
+        ):
+            out.append(first)
     for run in lists_of(mentions, plain):
         followers = run[1:] if run[0] in out and not is_compared(plain, start, run[0]) else []
         out += [one for one in followers if one not in out and not is_followed_by_verb(plain, one)]
@@ -264,6 +281,11 @@ def is_helper(plain: str, mention: Mention) -> bool:
 def is_added(plain: str, start: int, mention: Mention) -> bool:
     """Whether a name tells how much of something a sample holds: "with 5 wt% clay", "the clay content"."""
     lead = plain[max(start, mention.start - 60) : mention.start]
+    if (
+        _FED.search(lead) is not None
+        and re.match(r"\)?\s(?:[a-z]+\s)?(?:membrane|film|layer)", plain[mention.end :]) is None
+    ):
+        return True
     return _ADDED_SHARE.search(lead) is not None or _SHARE_BEHIND.match(plain, mention.end) is not None
 
 
