@@ -26,7 +26,7 @@ _SAME = re.compile(
     re.IGNORECASE,
 )
 _FOLLOWS = re.compile(
-    r"\b(?:recovered|rose|raised|fell|dropped|lowered|reduced|decreased|increased|improved|enhanced|brought|came|went|grew|widened|narrowed)\b"
+    r"\b(?:recover|rose|ris|rais|fall|fell|drop|lower|reduc|decreas|increas|improv|enhanc|brought|bring|came|come|went|grew|grow|widen|narrow)\w*\b"
     r"[^.;,]{0,30}\bto\s(?:about\s|only\s|~\s?|as\s\w+\sas\s)?$",
     re.IGNORECASE,
 )
@@ -290,6 +290,8 @@ def is_making(plain: str, start: int, place: int, pieces: Sequence[tuple[int, in
         )
     between = lead[made.end() :]
     if ";" in between:
+        return False
+    if re.search(r"\d[^,]*,\s(?:the|its|their)\s[a-z]", between):  # "annealed at 300 degC, the films at 20 degC had"
         return False
     if re.match(r"[\s,]*(?:conductivity|cell|cells|sample|LLZO)?\s*$", between):
         return True

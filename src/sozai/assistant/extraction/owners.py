@@ -40,17 +40,21 @@ _NO_THINGS = frozenset(["former", "latter", "it", "they", "which", "that", "who"
 
 
 def without_parts(
-    mentions: Sequence[Mention], plain: str, start: int, before: Collection[str], device: bool, alone: bool
+    mentions: Sequence[Mention], plain: str, start: int, value: int, before: Collection[str], device: bool, alone: bool
 ) -> Sequence[Mention]:
     """The mentions without those that only tell what a sample or a cell was made with, where its own name is known.
 
     Args:
         mentions: of a sentence.
         plain, start: text with unified signs, start of the sentence.
+        value: where the value ends.
         before: keys of the materials spoken of before.
         device: whether the value is one of a cell: then the cell counts, not its electrolyte ("a cell with A").
         alone: whether the sentence has no other value of the property that other parts could be told apart by.
     """
+    mentions = [
+        m for m in mentions if m.start < value or not is_compared(plain, start, m)
+    ]  # "5 MPa, more than that of A"
     if device:
         cells = [m for m in mentions if m.kind == "device" and not is_compared(plain, start, m)]
         parts = [
@@ -105,6 +109,10 @@ def has_own_subject(
 ) -> bool:
     """Whether a clause says a value of something that is no known name: "cortical bone has a modulus of 20 GPa"."""
     found = _SUBJECT.fullmatch(plain, clause, value)
+    if re.match(r"[;,\s]*For\s(?:the\s)?(?:[a-z-]+\s){0,2}[a-z]+s,\s", plain[clause:value]) and not any(
+        clause <= m.start < value for m in mentions
+    ):
+        return True
     if found is None or (found["the"] and not found["other"]):
         return False
     first, last = found.span("noun")

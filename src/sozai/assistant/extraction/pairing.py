@@ -116,7 +116,7 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
     device = wanted.of == "device"
     listed = listed_before(value, number, context)
     if value.rank is None:
-        mentions = without_parts(mentions, plain, start, context.weights, device, len(same) == 1)
+        mentions = without_parts(mentions, plain, start, one.end, context.weights, device, len(same) == 1)
     choice = choose(one, value.cue, value.rank, mentions, plain, start, end, pieces, same, device)
     if (compared := compared_in_brackets(plain, start, one.start, mentions)) is not None:
         choice = Choice(compared, "brackets")

@@ -36,6 +36,7 @@ _TURN = re.compile(
     r"(?:\s?\([^()]{1,30}\))?(?:\s(?:at|in)\s[^,;]{1,25})?(?:,\s(?:and|while|whereas|but)|;(?:\sand)?|\sand)\s"
     r"(?:that\s(?:of|for)\s|for\s)?(?:the\s)?(?:[\w().+/%-]+\s){0,3}(?P<last>[\w().+/-]*[\w)])\s|"
     r",\s(?P<code>[A-Z][\w().+/-]*)\s|"
+    r"[^,;]{0,40},\s(?:falling|rising|dropping|decreasing|increasing|growing|changing)\sto\s|"
     r"\)\s?(?:[<>≈,;]|,?\sand|,\sbut)\s?(?:the\s)?[\w.+/-]+(?:\s[\w.+/-]+){0,2}\s?\(\s?"
 )
 """The second value has its owner alone before it: "4 GPa, and the aged alloy 6 GPa", "A (4 GPa) < B (6 GPa)"."""
@@ -137,7 +138,7 @@ def _source(number: int, out: dict[int, Value], found: Sequence[Found], plain: s
         return last if re.match(r"\s(?:for|of|in|at)\b|[,.;)]", plain[one.end : one.end + 5]) else None
     before = [out[n] for n in range(number) if n in out and in_unit(one, out[n].property) is not None]
     if not before:
-        if earlier is None or earlier.unit not in _TELLING or not _SAID.search(lead) or out:
+        if earlier is None or out or not ((earlier.unit in _TELLING and _SAID.search(lead)) or _is_it(earlier, lead)):
             return None
         known = [cue for cue in cues if in_unit(one, cue[2]) is not None]
         return None if known else Value(-1, earlier, 0.0, None, None, None, None)
@@ -158,6 +159,12 @@ def _source(number: int, out: dict[int, Value], found: Sequence[Found], plain: s
     else:
         telling = _AND_SO.search(gap) is not None
     return last if telling and len(gap) <= 140 and _SAID.search(lead) else None
+
+
+def _is_it(earlier: Property, lead: str) -> bool:
+    """Whether "it" or "this" is said to come to a number: "annealing raised it to 1.3 GPa", "it narrows to 1.7 eV"."""
+    told = re.search(r"\b(?:it|this)\s(?:[a-z]+\s){0,2}(?:to|at)\s(?:about\s|only\s|~\s?)?$", lead, re.IGNORECASE)
+    return told is not None and earlier.unit not in (CELSIUS, "K", "%", "")
 
 
 def _next_to(number: int, out: dict[int, Value], found: Sequence[Found], plain: str) -> Value | None:

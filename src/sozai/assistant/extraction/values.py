@@ -114,7 +114,7 @@ def _best(
     members = [other for other in found if other.group == one.group and other.unit == one.unit]
     first = members[0] if members else one
     if one.change == "to":
-        earlier = [other for other in found if other.change == "from" and other.end <= one.start]
+        earlier = [other for other in found if other.change == "from" and other.number_end <= one.start]
         first = earlier[-1] if earlier else first
     for begin, stop, property_ in cues:
         if in_unit(one, property_) is None:
