@@ -46,6 +46,7 @@ class Context:
         subjects: how often each was the first of a sentence, not in passing.
         nouns: what each was called.
         sample: the sample without a name that a value was given to last, and the number of its sentence.
+        sample_instead: the material that this value would have been given to.
     """
 
     weights: dict[str, float] = field(default_factory=dict)
@@ -61,6 +62,7 @@ class Context:
     subjects: dict[str, int] = field(default_factory=dict)
     nouns: dict[str, set[str]] = field(default_factory=dict)
     sample: tuple[Mention, int] | None = None
+    sample_instead: str = ""
 
     def materials(self) -> list[Spoken]:
         """Everything that was said of materials before."""
@@ -87,7 +89,7 @@ class Context:
 
     def sample_meant(self, number: int, mentions: Sequence[Mention], place: int) -> Mention | None:
         """The described sample spoken of before, where a sentence goes on about it: "the membranes", "its"."""
-        if self.sample is None or not 0 < number - self.sample[1] <= _BACK - 1:
+        if self.sample is None or not 0 <= number - self.sample[1] <= _BACK - 1:
             return None
         if any(mention.kind not in ("generic", "gas") for mention in mentions):
             return None

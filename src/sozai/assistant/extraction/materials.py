@@ -132,6 +132,11 @@ class Names:
                 self.meanings[match.group(1)] = text[before[-1].start() : before[-1].end()]
                 self.not_materials.discard(match.group(1))
 
+        longs = list(self.meanings.values())
+        for short, long in self.meanings.items():  # "the polyimide (A) ... the other polyimide (B)" are two
+            if longs.count(long) > 1 and re.search(r"[\d-]", short):
+                self.meanings[short] = short
+
     def _formula_before(self, place: int) -> bool:
         found = [
             m

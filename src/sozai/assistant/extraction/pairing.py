@@ -17,6 +17,7 @@ from sozai.assistant.extraction.conditions import (
     tested_at,
     without_bound,
 )
+from sozai.assistant.extraction.conduction import of_electrons
 from sozai.assistant.extraction.context import (
     CLEAR,
     Context,
@@ -29,7 +30,13 @@ from sozai.assistant.extraction.context import (
 )
 from sozai.assistant.extraction.materials import Names
 from sozai.assistant.extraction.mentions import Mention
-from sozai.assistant.extraction.owners import compared_in_brackets, has_own_subject, is_of_the_unnamed, without_parts
+from sozai.assistant.extraction.owners import (
+    before_treatment,
+    compared_in_brackets,
+    has_own_subject,
+    is_of_the_unnamed,
+    without_parts,
+)
 from sozai.assistant.extraction.quantities import Found, find_quantities
 from sozai.assistant.extraction.ranking import Candidate, candidates_of, chances, key_of, probability, weights
 from sozai.assistant.extraction.record import Quantity, Record
@@ -90,6 +97,7 @@ def records_of(
     pieces = clauses(plain, start, end)
     learn_variables(plain, start, found, mentions, context)
     values = find_values(plain, start, end, found, mentions, schema, others, context.property)
+    values = of_electrons(values, plain, schema)
     context.property = values[-1].property if values else None
     records: list[Record] = []
     if values:
@@ -115,6 +123,7 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
     same = [found[other.number] for other in values if other.property.name == wanted.name]
     device = wanted.of == "device"
     listed = listed_before(value, number, context)
+    mentions = before_treatment(mentions, plain, start, one.start)
     if value.rank is None:
         mentions = without_parts(mentions, plain, start, one.end, context.weights, device, len(same) == 1)
     choice = choose(one, value.cue, value.rank, mentions, plain, start, end, pieces, same, device)
@@ -136,6 +145,8 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
     candidates = candidates_of(
         one, value.cue, mentions, plain, start, end, pieces, number, context.materials(), (by_rule, how), device
     )
+    if compared is not None:
+        candidates = [c for c in candidates if key_of(c.mention.meaning) == key_of(compared.meaning)]
     cues = [v.cue for v in values if v.cue is not None]
     clause = pieces[clause_of(pieces, one.start)][0]
     if (
@@ -180,16 +191,16 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
     if mention is not None and sample is not None and mention.end <= start:
         better = (
             better
-            or not described_here
+            or (not described_here and key_of(mention.meaning) == context.sample_instead)
             or is_mixture_of(sample, mention, context.nouns.get(key_of(mention.meaning), ()))
         )
     if sample is not None and not device and better:
+        instead = key_of(mention.meaning) if mention is not None else ""
         mention, text, span = sample, sample.text, Span(sample.start, sample.end)
         own = record_features(value, one, mentions, conditions, attached, unsure_of, plain, start, end, len(unsure_of))
         features = own | {"a sample of its own": 0.0} | material_features(AS_DESCRIBED, DESCRIBED, device)
         chance = probability(features, device)
-        if described_here or context.sample is not None:
-            context.sample = (sample, number)
+        context.sample, context.sample_instead = (sample, number), instead
     record = Record(
         text, span, wanted.name, quantity, Span(start, end), attached, method.group() if method else "",
         _reasons(chance, doubts, mention, cited is not None, "device" if device else "material"), cited=cited.group() if cited else "", probability=round(chance, 3),  # noqa: E501
@@ -220,7 +231,7 @@ def _conditions_of(value: Value, values: Sequence[Value], found: Sequence[Found]
         none_here = not any(condition.name == "temperature" for condition in conditions)
         reach = 1 if device else _TESTED_FOR  # of cells, papers tell each value's own
         same_as = refers_back(plain, start, end)
-        before = context.heats_of(number, value.rank) if same_as or follows(plain, one.start) else None
+        before = context.heats_of(number, value.rank) if same_as or (device and follows(plain, one.start)) else None
         if before is not None and (none_here or same_as):
             attached["temperature"] = before
         elif none_here and context.tested is not None and number - context.tested[1] <= reach:

@@ -40,6 +40,12 @@ _MIXTURE = re.compile(
     r"(?:(?:[\w-]+\s){0,2})?(?:hybrid|composite|nanocomposite|blended?|mixed|mixed-matrix|multilayer|modified|unmodified|functionali[sz]ed|non-\w+|un(?!iform)\w+ed)\b",
     re.IGNORECASE,
 )
+_FILLER = re.compile(
+    r"nanotube|WC?NTs?\b|graphene|\bGO\b|clay|montmorillonite|\bO?MMT\b|silica|SiO|TiO|ZnO|Al2O3|Fe3O4|nanoparticle|nanofill|particle|whisker|"
+    r"nanocrystal|zeolite|ZIF-|MOF|UiO-|POSS|fib(?:er|re)s?$|carbon black|\bsilver\b|^Ag",
+    re.IGNORECASE,
+)
+"""What is mixed into others."""
 _PART = re.compile(
     r"\s(?:(?:with|containing|without)\s(?!an?\s|the\s|high|low|excellent|good)(?:\d+(?:\.\d+)?\s?(?:wt|mol|vol|at)?\.?\s?%\s(?:of\s)?)?[A-Za-z][\w-]*(?:\s[a-z]+(?=\s(?:has|had|show|exhibit|was|is|were|are|broke|gave|reach)))?)"
 )  # fmt: skip
@@ -82,7 +88,7 @@ def is_mixture_of(sample: Mention, part: Mention, nouns: Collection[str]) -> boo
     """
     if _MIXTURE.match(sample.text) is None or re.search(r"[/:]|-(?:g|b|co)-", part.meaning):
         return False
-    return noun_of(sample.text.split()[-1]) not in nouns
+    return _FILLER.search(part.meaning) is not None or noun_of(sample.text.split()[-1]) not in nouns
 
 
 def sample_of(value: Value, one: Found, mentions: Sequence[Mention], text: str, plain: str, start: int, end: int,

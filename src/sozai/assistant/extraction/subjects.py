@@ -45,7 +45,7 @@ _ASIDE = re.compile(
 
 
 _HELPER = re.compile(
-    r"\)?\s(?:(?:nano)?particles?|catalysts?|catalytic|ligands?|initiators?|complex|monomers?|precursors?|solutions?|suspensions?|dispersions?|emulsions?|slurr(?:y|ies)|substrates?|targets?|additives?|fillers?|nanofillers?|supports?|binders?|crosslinkers?|plasticizers?|nucleating|as\s(?:an?\s|the\s)?(?:[\w-]+\s){0,2}(?:catalyst|initiator|additive|filler|solvent|transport|pore|plasticizer|crosslink\w*|precursor|sintering|source|agent|aid|hardener|former))\b",
+    r"\)?\s(?:(?:nano)?particles?|catalysts?|catalytic|ligands?|initiators?|complex|monomers?|dyads?|triads?|units?|moiet(?:y|ies)|linkages?|precursors?|solutions?|suspensions?|dispersions?|emulsions?|slurr(?:y|ies)|substrates?|targets?|additives?|fillers?|nanofillers?|supports?|binders?|crosslinkers?|plasticizers?|nucleating|as\s(?:an?\s|the\s)?(?:[\w-]+\s){0,2}(?:catalyst|initiator|additive|filler|solvent|transport|pore|plasticizer|crosslink\w*|precursor|sintering|source|agent|aid|hardener|former))\b",
     re.IGNORECASE,
 )
 
@@ -244,6 +244,9 @@ def choose(value: Found, cue: tuple[int, int] | None, rank: tuple[int, int] | No
 def is_aside(plain: str, start: int, mention: Mention) -> bool:
     """Whether a material is named in passing: "using A", "with A", "compared with A"."""
     lead = plain[max(start, mention.start - 60) : mention.start]
+    long = f"{mention.meaning} ("
+    if mention.meaning != mention.text and plain.endswith(long, start, mention.start):
+        lead = plain[max(start, mention.start - len(long) - 60) : mention.start - len(long)]  # "using X (Y)"
     if _INTO.search(lead) is not None:
         return False
     return any(pattern.search(lead) is not None for pattern in (_ASIDE, _COMPARED, _MADE_FROM))
