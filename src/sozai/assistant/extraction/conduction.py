@@ -10,9 +10,9 @@ from sozai.assistant.extraction.schema import Property
 from sozai.assistant.extraction.unnamed import Value
 
 _ELECTRONS = re.compile(
-    r"polyaniline|polypyrrole|polythiophene|polyacetylene|PEDOT|\bPANI|\bPPy\b|P3HT|conjugated|conduct(?:ing|ive) polymer|"
-    r"semiconduct|percolation|carbon (?:nanotube|black|fib)|graphene|graphite|\b[MS]WC?NTs?\b|\bCNTs?\b|fullerene|"
-    r"thermoelectric|Seebeck|antistatic|iodine",
+    r"polyaniline|polypyrrole|polythiophene|polyacetylene|PEDOT|\bPANI|\bPPy\b|P3HT|conjugated|"
+    r"conduct(?:ing|ive) polymer|semiconduct|percolation|carbon (?:nanotube|black|fib)|graphene|graphite|"
+    r"\b[MS]WC?NTs?\b|\bCNTs?\b|fullerene|thermoelectric|Seebeck|antistatic|iodine",
     re.IGNORECASE,
 )
 _IONS = re.compile(
@@ -23,7 +23,7 @@ _IONS = re.compile(
 
 
 def of_electrons(values: Sequence[Value], plain: str, schema: Sequence[Property]) -> list[Value]:
-    """The values with "conductivity" alone read as electronic where the document speaks of conductors of electrons only.
+    """The values with "conductivity" alone read as electronic where the text is on conductors of electrons only.
 
     Args:
         values: of a sentence.

@@ -12,7 +12,7 @@ from sozai.assistant.extraction.quantities import Found
 from sozai.assistant.extraction.ranking import Spoken, is_reagent, key_of, noun_of
 from sozai.assistant.extraction.record import Quantity
 from sozai.assistant.extraction.schema import Property
-from sozai.assistant.extraction.subjects import Choice, asides, is_compared, is_helper, lists_of
+from sozai.assistant.extraction.subjects import Choice, asides, is_compared, is_helper, is_product, lists_of
 from sozai.assistant.extraction.unnamed import Value
 
 _NOUN = re.compile(
@@ -143,7 +143,9 @@ def listed_before(value: Value, number: int, context: Context) -> Mention | None
     return fitting[-1][value.rank[0]] if fitting else None
 
 
-def meant(choice: Choice, number: int, mentions: Sequence[Mention], context: Context) -> tuple[Mention | None, str]:
+def meant(
+    choice: Choice, number: int, mentions: Sequence[Mention], context: Context, device: bool = False
+) -> tuple[Mention | None, str]:
     """The material that "it" or "the membrane" stands for."""
     mention = choice.mention
     if mention.kind not in ("generic",):
@@ -162,7 +164,7 @@ def meant(choice: Choice, number: int, mentions: Sequence[Mention], context: Con
         return before[0] if len(distinct) > 1 else before[-1], "" if len(
             distinct
         ) == 1 else f"'{mention.text}' may mean one of several materials"
-    return context.spoken_of(number, nouns=nouns_of(mentions, mention.end))
+    return context.spoken_of(number, device=device, nouns=nouns_of(mentions, mention.end))
 
 
 def nouns_of(mentions: Sequence[Mention], place: int) -> set[str]:
@@ -245,13 +247,14 @@ def remember(number: int, mentions: Sequence[Mention], plain: str, start: int, c
         key = key_of(mention.meaning)
         compared, aside = is_compared(plain, start, mention), mention in passing
         aside = aside or is_helper(plain, mention)
-        main = first_main and not aside and mention.kind != "device"
+        made = is_product(plain, start, mention)
+        main = (first_main and not aside and mention.kind != "device") or made
         context.roles[key] = "compared" if compared else "aside" if aside else "subject" if main else ""
         context.subjects[key] = context.subjects.get(key, 0) + main
         first_main = first_main and not main
         if noun := _NOUN.match(plain, mention.end):
             context.nouns.setdefault(key, set()).add(noun_of(noun.group(1)))
-        weight = 0.3 if aside or mention.kind == "device" else 2.0 if place == 0 else 1.0
+        weight = 2.0 if made else 0.3 if aside or mention.kind == "device" else 2.0 if place == 0 else 1.0
         context.weights[key] = context.weights.get(key, 0.0) + weight
         context.last[key] = (mention, number)
         count, first = context.counts.get(key, (0, number))

@@ -21,7 +21,7 @@ _SHORT_POLYMER = re.compile(r"(?<![\w-])[A-Za-z]{0,2}P(?=\([A-Za-z][\w,'-]*-[\w'
 """``P(MMA-co-BA)``: a polymer by the abbreviations of its parts."""
 _ION = re.compile(r"\s?\^\{?\s?(?:\d\s?)?[+-]|\d?[+](?![A-Za-z])|\sions?\b|(?:\(I{1,3}V?\))")
 _ADDED = re.compile(
-    r"(?:\b(?:doping|doped|substitut\w*|exchanged?|treat\w*|crosslink\w*)\s(?:with|by|of|for)|\bof|\bby|\bwith|\d\s?%)\s$",
+    r"(?:\b(?:doping|doped|substitut\w*|exchanged?|treat\w*|crosslink\w*)\s(?:with|by|of|for)(?:\s[A-Z][a-z]?(?:,|/|\sand|,\sand))*|\bof|\bby|\bwith|\d\s?%)\s$",
     re.I,
 )
 _USED = (
@@ -50,7 +50,7 @@ _MIXED = re.compile(r"(?<![\w(])\((?:[A-Z][a-z]?,\s?){1,4}[A-Z][a-z]?\)(?:[A-Z][
 """``(Bi,Sb)2Te3``."""
 _NYLON = re.compile(r"[Nn]ylon[\s-]?\d{1,2}(?:[,.\s]\d{1,2})?(?![\w%])")
 _LABEL = re.compile(
-    r"(?:\b(?:[Ss]amples?|[Ss]pecimens?|[Cc]ells?|[Mm]embranes?|[Pp]olymers?|[Cc]opolymers?|[Ff]ilms?|[Cc]ompounds?|[Mm]ix(?:ture)?|[Bb]atch|[Aa]lloys?|[Cc]omposites?|[Bb]lends?|[Hh]ydrogels?|[Gg]els?|[Rr]esins?|[Gg]lass(?:es)?|[Ff]oams?|[Ff]ib(?:er|re)s?|[Cc]oatings?|[Pp]olyimides?|[Pp]olyamides?)[\s-](?P<one>[A-Z]\d{0,2}|\d{1,2}[a-z]?|[IVX]{1,4})(?![\w-]|\.\d))"
+    r"(?:\b(?:[Ss]amples?|[Ss]pecimens?|[Cc]ells?|[Mm]embranes?|[Pp]olymers?|[Cc]opolymers?|[Ff]ilms?|[Cc]ompounds?|[Mm]ix(?:ture)?|[Bb]atch|[Aa]lloys?|[Cc]omposites?|[Bb]lends?|[Hh]ydrogels?|[Gg]els?|[Rr]esins?|[Gg]lass(?:es)?|[Ff]oams?|[Ff]ib(?:er|re)s?|[Cc]oatings?|[Pp]olyimides?|[Pp]olyamides?)[\s-](?P<one>[A-Z]\d{0,2}|\d{2}(?:[A-Z]\d|-\d{2})|\d{1,2}[a-z]?|[IVX]{1,4})(?![\w-]|\.\d))"
     r"|(?<![\w-])(?P<code>(?:[A-Z]{1,6}\d?-?\d{1,4}[a-z]?|[A-Z]{2,5}-[A-Z\d]{1,5}(?:-\d+)?)(?:/[a-z]{2,8})?)(?![\w/]|\.\d|-\d|-[A-Z])"
 )
 _SERIES = re.compile(r"(?:AEM|PEM|CEM|BPM|MMM|TFC|TFN|IPN|GPE|SPE|CPE|UF|NF|RO|FO|MF|IL|NP|HF)s?-\d{1,2}[a-z]?")

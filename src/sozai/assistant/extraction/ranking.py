@@ -147,7 +147,7 @@ def candidates_of(one: Found, cue: tuple[int, int] | None, mentions: Sequence[Me
         out.append(Candidate(mention, features))
     earlier = sorted(
         (s for k, s in known.items() if k not in places and (device or s.mention.kind != "device")),
-        key=lambda s: -s.weight,
+        key=lambda s: -s.weight * (0.4 if is_reagent(s.mention) else 1.5 if s.subjects else 1.0),
     )
     kept = earlier[:MOST_BEFORE]
     kept += [s for s in earlier[MOST_BEFORE:] if key_of(s.mention.meaning) == chosen_key]

@@ -106,4 +106,6 @@ def sample_of(value: Value, one: Found, mentions: Sequence[Mention], text: str, 
     others = [m for m in mentions if not any(s.start < m.end and m.start < s.end for s in samples)]
     both = sorted([*others, *samples], key=lambda m: m.start)
     choice = choose(one, value.cue, value.rank, both, plain, start, end, pieces, same_property, False)
-    return choice.mention if choice is not None and choice.mention.kind == "sample" else None
+    if choice is None or choice.mention.kind != "sample" or choice.how == "aside":
+        return None
+    return choice.mention

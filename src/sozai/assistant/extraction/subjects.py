@@ -39,13 +39,13 @@ _COMPARED = re.compile(
     re.IGNORECASE,
 )
 _ASIDE = re.compile(
-    r"(?:\bwith|\bby|\bon|\bonto|\busing|\bfrom|\bvia|\bas|\bin|\bunder|\badding|\bsuch as|\bincluding|\be\.g\.,?|\baddition of|\bdoping|\bsubstitution of|\bcontent of|\bloading of|\bconcentration of|\bamount of|\bbetween|\binto|\bagainst|\bimpregnating|\bwithout|\b\d\s?%|\bwt%|\bmol%|\bof conductive)\s(?:the\s|a\s|an\s|of\s)*(?:[\w-]+\s){0,1}$",  # noqa: E501
+    r"(?:\bwith|\bby|\bon|\bonto|\busing|\bfrom|\bvia|\bas|\bin|\bunder|\badding|\bsuch as|\bincluding|\bpresence of|\be\.g\.,?|\baddition of|\bdoping|\bsubstitution of|\bcontent of|\bloading of|\bconcentration of|\bamount of|\bbetween|\binto|\bagainst|\bimpregnating|\bwithout|\b\d\s?%|\bwt%|\bmol%|\bof conductive)\s(?:the\s|a\s|an\s|of\s)*(?:[\w-]+\s){0,1}$",  # noqa: E501
     re.IGNORECASE,
 )
 
 
 _HELPER = re.compile(
-    r"\)?\s(?:(?:nano)?particles?|catalysts?|catalytic|ligands?|initiators?|complex|monomers?|dyads?|triads?|units?|moiet(?:y|ies)|linkages?|precursors?|solutions?|suspensions?|dispersions?|emulsions?|slurr(?:y|ies)|substrates?|targets?|additives?|fillers?|nanofillers?|supports?|binders?|crosslinkers?|plasticizers?|nucleating|as\s(?:an?\s|the\s)?(?:[\w-]+\s){0,2}(?:catalyst|initiator|additive|filler|solvent|transport|pore|plasticizer|crosslink\w*|precursor|sintering|source|agent|aid|hardener|former))\b",
+    r"-derived\s|\)?\s(?:(?:nano)?particles?|catalysts?|catalytic|ligands?|initiators?|complex|monomers?|dyads?|triads?|units?|moiet(?:y|ies)|linkages?|precursors?|solutions?|suspensions?|dispersions?|emulsions?|slurr(?:y|ies)|substrates?|targets?|additives?|fillers?|nanofillers?|supports?|binders?|crosslinkers?|plasticizers?|nucleating|binders?|hardeners?|solvents?|as\s(?:an?\s|the\s)?(?:[\w-]+\s){0,2}(?:catalyst|initiator|additive|filler|solvent|transport|pore|plasticizer|crosslink\w*|precursor|sintering|source|agent|aid|hardener|former|binder|buffer|template|flux|scavenger))\b",
     re.IGNORECASE,
 )
 
@@ -75,6 +75,11 @@ _MADE_FROM = re.compile(
 )
 _VERB = re.compile(
     r"\)?\s(?:[a-z]+s?\s)?(?:[a-z]+ly\s)?(?:was|were|is|are|has|had|have|show|exhibit|gave|give|reach|possess|display|deliver|yield|attain)"
+)
+_PRODUCT = re.compile(
+    r"\b(?:to (?:form|give|yield|produce|obtain|afford|prepare|make)|forming|giving|yielding|affording|"
+    r"producing|obtaining|gave|afforded|yielded|(?:denoted|named|called|coded|designated|labell?ed|abbreviated)(?:\sas)?)\s"
+    r"(?:the\s|an?\s)?(?:[a-z-]+\s){0,2}$"
 )
 _FED = re.compile(
     r"\b(?:rejections?|retentions?|removal|filtration|ultrafiltration|adsorption|separation|permeation|filter\w*|remov\w+|adsorb\w*)\s"
@@ -279,6 +284,11 @@ def is_followed_by_verb(plain: str, mention: Mention) -> bool:
 def is_helper(plain: str, mention: Mention) -> bool:
     """Whether a name is that of a catalyst, a filler, a substrate and the like: "TiO2 nanoparticles", "SnO2 as"."""
     return _HELPER.match(plain, mention.end) is not None or _PUT_INTO.match(plain, mention.end) is not None
+
+
+def is_product(plain: str, start: int, mention: Mention) -> bool:
+    """Whether a name is that of what was made: "polymerized to form A", "giving A", "named A"."""
+    return _PRODUCT.search(plain[max(start, mention.start - 40) : mention.start]) is not None
 
 
 def is_added(plain: str, start: int, mention: Mention) -> bool:
