@@ -30,6 +30,10 @@ _SUBJECT = re.compile(
     r"(?P<the>the\s)?(?:an?\s)?(?P<noun>(?:[a-z][a-z-]*\s){1,3})(?:has|had|have|shows?|showed|exhibit(?:s|ed)?|possess(?:es|ed)?|display(?:s|ed)?|reach(?:es|ed)?)\s[^,;]{0,60}$",
     re.IGNORECASE,
 )
+_ORIGIN = re.compile(r"\bfrom\s(?:an?\s|the\s)?(?:initial(?:ly)?\s)?(?:[\d.]+,?\s(?:and\s)?){0,4}$")
+_AFTER = re.compile(
+    r"\b(?:with|after|by|upon|on|through|using|adding)\s(?:the\s|an?\s)?(?:[a-z]+\s){0,2}$", re.IGNORECASE
+)
 _REFERENCE = re.compile(
     r"\b(?:references?|literature(?:\svalues?)?|theor(?:y|etical)(?:\s\w+)?|counterparts?|controls?|others|previous\s\w+|state[- ]of[- ]the[- ]art(?:\s\w+)?|benchmarks?)$",  # noqa: E501
     re.IGNORECASE,
@@ -52,24 +56,10 @@ def without_parts(
         device: whether the value is one of a cell: then the cell counts, not its electrolyte ("a cell with A").
         alone: whether the sentence has no other value of the property that other parts could be told apart by.
     """
-    mentions = [
-        m for m in mentions if m.start < value or not is_compared(plain, start, m)
-    ]  # "5 MPa, more than that of A"
+    # "5 MPa, more than that of A": never A's
+    mentions = [m for m in mentions if m.start < value or not is_compared(plain, start, m)]
     if device:
-        cells = [m for m in mentions if m.kind == "device" and not is_compared(plain, start, m)]
-        parts = [
-            m
-            for m in mentions
-            if m.kind not in ("device", "generic", "gas")
-            and cells
-            and cells[0].start < m.start
-            and (_PART.match(plain, m.end) is not None or is_aside(plain, start, m))
-        ]
-        return (
-            [m for m in mentions if m not in parts]
-            if alone or len({key_of(m.meaning) for m in parts}) < 2
-            else mentions
-        )
+        return _without_parts_of_cells(mentions, plain, start, value, before, alone)
     added = [
         m for m in mentions if m.kind != "generic" and (is_added(plain, start, m) or is_made_with(plain, start, m))
     ]
@@ -78,6 +68,34 @@ def without_parts(
     keys = {key_of(m.meaning) for m in added}
     others = {key_of(m.meaning) for m in mentions if m.kind not in ("generic", "gas", "device")} | set(before)
     return [m for m in mentions if m not in added] if others - keys else mentions
+
+
+def _without_parts_of_cells(
+    mentions: Sequence[Mention], plain: str, start: int, value: int, before: Collection[str], alone: bool
+) -> Sequence[Mention]:
+    inside = in_brackets(plain, start, value)
+    cells = [m for m in mentions if m.kind == "device" and not is_compared(plain, start, m)]
+    counted = [m for m in cells if in_brackets(plain, start, m.start) not in (None, inside)]  # "the stack (10 cells)"
+    cells = [m for m in cells if m not in counted]
+    materials = [m for m in mentions if m.kind not in ("device", "generic", "gas")]
+    parts = [
+        m
+        for m in materials
+        if cells and cells[0].start < m.start and (_PART.match(plain, m.end) or is_aside(plain, start, m))
+    ]
+    if not alone and len({key_of(m.meaning) for m in parts}) > 1:
+        parts = []
+    used = (
+        [m for m in materials if m.start - start < 40 and _TREATED_WITH.search(plain, start, m.start)] if before else []
+    )
+    return [m for m in mentions if m not in (*parts, *used, *counted)]
+
+
+def before_treatment(mentions: Sequence[Mention], plain: str, start: int, value: int) -> Sequence[Mention]:
+    """The mentions without what a sample was treated with, for the value that it had before: "with A, 5 fell to 3"."""
+    if _ORIGIN.search(plain, max(start, value - 60), value) is None:
+        return mentions
+    return [m for m in mentions if not _AFTER.search(plain[max(start, m.start - 40) : m.start])]
 
 
 def is_made_with(plain: str, start: int, mention: Mention) -> bool:

@@ -41,7 +41,7 @@ from sozai.assistant.extraction.quantities import Found, find_quantities
 from sozai.assistant.extraction.ranking import Candidate, candidates_of, chances, key_of, probability, weights
 from sozai.assistant.extraction.record import Quantity, Record
 from sozai.assistant.extraction.record_features import material_features, record_features, together
-from sozai.assistant.extraction.samples import AS_DESCRIBED, DESCRIBED, is_mixture_of, sample_of
+from sozai.assistant.extraction.samples import AS_DESCRIBED, DESCRIBED, called, is_mixture_of, sample_of
 from sozai.assistant.extraction.schema import Property
 from sozai.assistant.extraction.subjects import Choice, choose, is_of_another
 from sozai.assistant.extraction.unnamed import Value
@@ -123,6 +123,7 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
     same = [found[other.number] for other in values if other.property.name == wanted.name]
     device = wanted.of == "device"
     listed = listed_before(value, number, context)
+    every = {key_of(m.meaning) for m in mentions}
     mentions = before_treatment(mentions, plain, start, one.start)
     if value.rank is None:
         mentions = without_parts(mentions, plain, start, one.end, context.weights, device, len(same) == 1)
@@ -131,7 +132,7 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
         choice = Choice(compared, "brackets")
     doubts = [value.doubt] if value.doubt else []
     if choice is not None and not (listed is not None and choice.mention.kind == "generic"):
-        by_rule, doubt = meant(choice, number, mentions, context)
+        by_rule, doubt = meant(choice, number, mentions, context, device)
         doubts += [reason for reason in (choice.doubt, doubt) if reason]
         how = (
             choice.how if choice.mention is by_rule else "former" if choice.mention.text.lower() in _PAIR else "before"
@@ -145,6 +146,9 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
     candidates = candidates_of(
         one, value.cue, mentions, plain, start, end, pieces, number, context.materials(), (by_rule, how), device
     )
+    dropped = every - {key_of(m.meaning) for m in mentions}  # nor is it theirs because they were named before
+    candidates = [c for c in candidates if key_of(c.mention.meaning) not in dropped]
+    by_rule = None if by_rule is not None and key_of(by_rule.meaning) in dropped else by_rule
     if compared is not None:
         candidates = [c for c in candidates if key_of(c.mention.meaning) == key_of(compared.meaning)]
     cues = [v.cue for v in values if v.cue is not None]
@@ -187,6 +191,8 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
     if candidates:
         seen = together(seen | material_features(candidates[best].features, shares[best], device))
     chance = probability(seen, device) if mention is not None else 0.0
+    if sample is None and mention is None and not candidates and choice is not None and not context.weights:
+        sample = called(choice.mention, plain)
     better = mention is None or chance < weights()["threshold"]["material"]
     if mention is not None and sample is not None and mention.end <= start:
         better = (

@@ -23,6 +23,7 @@ _OWN_SAMPLE = re.compile(
     re.IGNORECASE,
 )
 """A sample that is told from others by a word: "the rinsed membrane", "cured polymers"."""
+_CLAUSE = re.compile(r";|\b(?:while|whereas|but|although|though|compared|than)\b")
 
 
 def record_features(value: Value, one: Found, mentions: Sequence[Mention], conditions: Sequence[Condition],
@@ -54,6 +55,11 @@ def record_features(value: Value, one: Found, mentions: Sequence[Mention], condi
         "temperature of another sentence": float(heat is not None and not start <= heat.span.start < end),
         "temperature taken": float(heat is not None),
         "temperature far": math.log1p(far),
+        "temperature of another clause": float(
+            heat is not None
+            and here
+            and _CLAUSE.search(plain, min(heat.span.end, one.end), max(heat.span.start, one.start)) is not None
+        ),
         "temperature of a range": float(heat is not None and heat.low is not None),
         "temperature unsure": float("temperature" in unsure),
         "a range": float(value.low is not None),
