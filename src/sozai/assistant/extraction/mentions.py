@@ -9,7 +9,7 @@ from typing import Literal
 
 Kind = Literal["formula", "name", "abbreviation", "label", "generic", "device", "gas", "sample"]
 _SHARE = r"\d+(?:\.\d+)?\s?(?:mol|wt|at|vol|weight)\.?\s?%\s?(?:of\s)?"
-_JOINT = re.compile(r"\s?(?:-|/|\+|:|–)\s?")
+_JOINT = re.compile(r"\s?(?:-|/|\+|:|–|\|{1,2})\s?")
 _DOPED = re.compile(
     r"(?:-|\s)?(?:co-?|-co-)?(?:doped|substituted|stabili[sz]ed|containing|coated|modified|infiltrated|impregnated|added|reinforced|filled|supported|rich)[\s-]+$"
 )
@@ -28,7 +28,7 @@ _RATIO = re.compile(
     r"\s\d{1,2}0?[/:]\d{1,2}0?(?![\d.%/])"
 )
 _NEXT_RATIO = re.compile(r"(?:,\sand|,|\sand|\sor)\s(?P<ratio>\d{1,2}0?[/:]\d{1,2}0?)(?![\d.%/])")
-_COMPOUND = re.compile(r"\s\d{1,2}[a-h](?![\w-])")
+_COMPOUND = re.compile(r"\s\d{1,2}[a-h](?![\w-])|-[a-e](?![\w'-])")
 _PHASE = re.compile(r"(?<![\w-])[αβγδθκεghtcmo]-$")
 """``β-Ga2O3``, ``g-C3N4``."""
 _MOLAR = re.compile(r"\d+(?:\.\d+)?\sM\s")
