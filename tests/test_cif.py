@@ -499,10 +499,10 @@ def test_any_text_gives_findings_and_no_fault(hosts: list[str]) -> None:
 # ---- proposals of a model
 
 
-def quick(rules: StructureRules):
+def quick(rules: StructureRules) -> Structure:
     from sozai.assistant.structures.build import build
 
-    return build(rules, relax=False, starts=3, seed=0)
+    return build(rules, relax=False, starts=3, seed=0)[0].structure
 
 
 GOOD = '{"formula": "SrTiO3", "space_group": "Pm-3m", "sites": ["Sr 1a", "Ti 1b", "O 3c"], "polyhedra": [{"Ti-O": 6}]}'

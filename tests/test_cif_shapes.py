@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 
 from sozai.assistant.structures.build import build, finish
+from sozai.assistant.structures.build.journal import Journal
 from sozai.assistant.structures.build.targets import presumed_shapes, targets_of
 from sozai.errors import UserError
 from sozai.knowledge.crystals.structure.check import check_structure, unusual_shapes
@@ -236,6 +237,21 @@ def test_a_killed_build_goes_on(tmp_path) -> None:
     journal.write_text(kept)
     build(rules, starts=3, seed=1, relax=False, journal=journal)
     assert not journal.exists()
+
+
+def test_a_line_that_was_cut_off_does_not_spoil_the_next(tmp_path) -> None:
+    path = tmp_path / "unfinished.jsonl"
+    first = Journal(path, [1])
+    first.put("a", 1)
+    first.put("b", [2.5])
+    first.close(finished=False)
+    path.write_text(path.read_text()[:-4])
+    second = Journal(path, [1])
+    assert (second.found, second.get("b")) == (1, None)
+    second.put("c", 3)
+    second.close(finished=False)
+    third = Journal(path, [1])
+    assert (third.get("a"), third.get("b"), third.get("c")) == (1, None, 3)
 
 
 def test_a_relaxation_that_breaks_rules_is_taken_back(monkeypatch) -> None:

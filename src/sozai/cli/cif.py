@@ -63,8 +63,9 @@ def cif(
     [bold]--check[/bold] audits a CIF (symmetry operators, special positions, occupancies, duplicates, formula, charge
     ...) and judges its structure by the rules. [bold]--build[/bold] makes structures of the rules without any model;
     one that was stopped goes on when the same command is given again.
-    [bold]--propose[/bold] lets a model write rules or a CIF and sends it the verdicts. [bold]--text[/bold] turns words
-    about a kind of crystal into conditions for [bold]sozai generate[/bold].
+    [bold]--propose[/bold] lets a model write rules or a CIF and sends it the verdicts; it goes on in the same way, and
+    asks nothing again. [bold]--text[/bold] turns words about a kind of crystal into conditions for
+    [bold]sozai generate[/bold].
 
     Exit code 3: something was judged and did not pass, or could not be decided.
     """
@@ -172,12 +173,14 @@ def _propose(
     source: str, model: str, endpoint: str | None, out: Path | None, rounds: int, starts: int | None, relax: bool,
     potential: str, minutes: float | None, seed: int, as_json: bool,
 ) -> bool:  # fmt: skip
-    from sozai.assistant.models import connect
-    from sozai.assistant.structures.run import propose_run, read_as
+    from sozai.assistant.models import KeptReplies, connect
+    from sozai.assistant.models.kept import FILE_NAME
+    from sozai.assistant.structures.propose_run import propose_run
+    from sozai.assistant.structures.run import read_as
     from sozai.errors import UserError
     from sozai.files import output_folder
     from sozai.knowledge.crystals.structure.read import rules_from
-    from sozai.trust.manifest import Manifest
+    from sozai.trust.manifest import Manifest, command_line
 
     rules, problem = None, ""
     try:
@@ -188,20 +191,28 @@ def _propose(
         problem = error.sentence()
     asked = connect(model, endpoint)
     folder = output_folder(out or Path("cif-run"))
+    same = {"rules": source, "model": model, "endpoint": endpoint, "starts": starts, "seed": seed}
+    # A rule file may have changed since; the other settings may differ, for more rounds or more time.
+    kept = KeptReplies(folder / FILE_NAME, {**same, "read as": read_as(rules)["rules"] if rules is not None else None})
+    asked.keep(kept)
     settings = {"rules": source, "model": model, "endpoint": endpoint, "rounds": rounds, "relax": relax,
                 "potential": potential, "starts": starts, "minutes": minutes}  # fmt: skip
-    with Manifest(folder, settings=settings, seeds={"propose": seed}) as manifest:
+    resume_with(command_line())
+    with Manifest(folder, settings=settings, seeds={"propose": seed}, resume=kept.count > 0) as manifest:
+        kept.tell_ledger()
         with progress("Proposing", as_json) as on_progress:
             judged, transcript = propose_run(
                 asked, source, rules, folder, rounds=rounds, starts=starts, relax=relax, potential=potential,
-                minutes=minutes, seed=seed, on_progress=on_progress,
+                minutes=minutes, seed=seed, kept=kept, on_progress=on_progress,
             )  # fmt: skip
         result = _result("propose", source, judged, read_as(rules) if rules is not None else None)
         result["transcript"], result["not_read"] = transcript, problem
+        result["cut_short"] = transcript["cut_short"]
         result["passed"] = bool(judged) and judged[0].passed
         result["verdict"] = sentence(result, judged)
         result["title"] = "A structure proposed by a language model"
         _write(folder, result, judged, settings, manifest=manifest)
+    kept.close(finished=not transcript["cut_short"])
     emit(result, as_json, lambda console: render(result, judged, folder, console))
     return bool(result["passed"])
 
@@ -261,6 +272,7 @@ def _write(
     data: Sequence[Path] = (), manifest: Any = None,
 ) -> None:  # fmt: skip
     """result.json, rules.yaml and report.html; and a manifest where there is none yet."""
+    from sozai.assistant.structures.propose_run import TRANSCRIPT
     from sozai.files import atomic, output_folder, write_json
     from sozai.reports.page import write_page
     from sozai.reports.structures import structures_page
@@ -274,7 +286,7 @@ def _write(
         with atomic(folder / "rules.yaml") as stream:
             stream.write(result["read"]["text"])
     if result.get("transcript"):
-        write_json(folder / "transcript.json", result["transcript"])
+        write_json(folder / TRANSCRIPT, result["transcript"])
     write_json(folder / "result.json", result)
     page = structures_page(result, [item.structure for item in judged], manifest.content)
     write_page(folder / "report.html", page)

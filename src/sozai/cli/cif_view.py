@@ -17,10 +17,10 @@ _VERDICTS = {True: "[green]ok[/green]", False: "[red]NO[/red]", None: "[dim]-[/d
 
 def sentence(result: dict[str, Any], judged: Sequence[Judged]) -> str:
     """The one sentence that a person should take away."""
-    if not judged:
-        return "No structure came of it."
-    best = judged[0]
     cut = f" It was cut short ({result['cut_short']}): the same command goes on." if result.get("cut_short") else ""
+    if not judged:
+        return f"No structure came of it.{cut}"
+    best = judged[0]
     if result["kind"] != "check":
         word = (
             "passes every check"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sozai.cli import models
-from sozai.cli.frame import AsJson, emit, progress
+from sozai.cli.frame import AsJson, emit, progress, resume_with
 from sozai.errors import UserError
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ def extract(
     A language model may choose among readings and add some; what it says counts only where code finds value, unit,
     material and condition in the text. Your decisions are kept in feedback.jsonl and hold for the same sentence in the
     next run.
+
+    Ctrl-C writes what was read until then. The same command goes on: a model is asked nothing that it answered before.
     """  # noqa: E501
     if list_:
         _list(as_json)
@@ -99,8 +101,8 @@ def extract(
 def _run(settings: dict[str, Any], out: Path, as_json: bool) -> None:
     from sozai.assistant.extraction.run import earlier_decisions, extract_all, result_of, rows_of, write_run
     from sozai.assistant.extraction.schema import read_schema
-    from sozai.files import output_folder
-    from sozai.trust.manifest import Manifest
+    from sozai.files import output_folder, write_json
+    from sozai.trust.manifest import Manifest, command_line
 
     wanted = read_schema(settings["properties"], settings["schema"])
     asked = None
@@ -109,15 +111,40 @@ def _run(settings: dict[str, Any], out: Path, as_json: bool) -> None:
 
         asked = connect(settings["model"], settings["endpoint"])
     folder = output_folder(out)
+    kept = None
+    if asked is not None:
+        from sozai.assistant.models.kept import FILE_NAME, KeptReplies
+
+        names = ("model", "endpoint", "papers", "properties", "schema")
+        kept = KeptReplies(folder / FILE_NAME, {name: settings[name] for name in names})
+        asked.keep(kept)
+    resume_with(command_line())
     decisions = earlier_decisions(*(Path(path) for path in settings["feedback"]), folder)
     papers = [Path(path) for path in settings["papers"]]
-    with Manifest(folder, settings=settings, data=[path for path in papers if path.exists()]) as manifest:
+    data = [path for path in papers if path.exists()]
+    with Manifest(folder, settings=settings, data=data, resume=kept is not None and kept.count > 0) as manifest:
+        if kept is not None:
+            kept.tell_ledger()
         with progress("Reading", as_json) as on_progress:
             made = extract_all(papers, wanted, asked, decisions, on_progress)
         write_run(folder, made, decisions)
+        if kept is not None:
+            write_json(folder / "transcript.json", kept.transcript())
         result = result_of(made, rows_of(made))
         _page(folder, result, manifest.content)
+        if made.stopped is not None:  # what there is, is written; manifest and exit code say that it is not all
+            raise _cut_short(made.stopped, len(made.documents))
+    if kept is not None:
+        kept.close(finished=True)
     emit({**result, "folder": str(folder)}, as_json, lambda console: _print(console, result, folder))
+
+
+def _cut_short(stopped: BaseException, done: int) -> BaseException:
+    """Why the work ended early, for a person: with what is there, and how to go on."""
+    if not isinstance(stopped, UserError):
+        return stopped
+    mend = f"{stopped.mend}; then the same command goes on" if stopped.mend else "the same command goes on"
+    return UserError(f"{stopped.what}; what the {done} documents before gave is written", stopped.where, mend)
 
 
 def _page(folder: Path, result: dict[str, Any], manifest: dict[str, Any]) -> None:

@@ -41,7 +41,8 @@ class Manifest:
     when it ends: ``"finished"``, ``"interrupted"`` (Ctrl-C) or ``"failed"`` with the error. When the
     folder holds the manifest of an earlier attempt, that one's times are kept under ``"earlier"`` and are in
     ``"total"``, so that a resumed run tells its whole cost. ``"language_models"`` tells which endpoints this
-    process sent text to meanwhile, and whether any of it left the machine.
+    process sent text to meanwhile (and, where answers were kept, the attempts before), and whether any of it left the
+    machine.
 
     Args:
         folder: the run's folder; made when missing.

@@ -48,6 +48,8 @@ class Extraction:
         problems: documents that could not be read, with the reason.
         refused: what a language model proposed and code did not find in the text.
         pairs: contradictions, by numbers of items.
+        stopped: what ended the work before the last document (Ctrl-C, or a language model that could not be asked
+            further); ``None`` when all were read. The documents until then are whole.
     """
 
     items: list[Item] = field(default_factory=list)
@@ -55,6 +57,7 @@ class Extraction:
     problems: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     pairs: list[dict[str, Any]] = field(default_factory=list)
+    stopped: BaseException | None = None
 
     def counts(self) -> dict[str, int]:
         """How many records of each standing."""
@@ -75,10 +78,15 @@ def extract_all(paths: Sequence[Path], schema: Sequence[Property], model: Langua
         decisions: a person's, of earlier runs; applied to the same sentences.
         on_progress: called with documents done, all, and the name of the next.
 
+    Returns:
+        what was extracted; also of the documents before one at which the work was stopped, with ``stopped`` set and
+        told in ``problems``.
+
     Raises:
-        UserError: there is no document, or none can be read.
+        UserError: there is no document, none can be read, or the model could not be asked about the first.
+        KeyboardInterrupt: before the first document was done.
     """
-    from sozai.assistant.documents.read import SUFFIXES, read_document
+    from sozai.assistant.documents.read import SUFFIXES
 
     files: list[Path] = []
     for path in paths:
@@ -95,24 +103,42 @@ def extract_all(paths: Sequence[Path], schema: Sequence[Property], model: Langua
         if on_progress is not None:
             on_progress(done, len(files), file.name)
         try:
-            document = read_document(file)
-        except UserError as error:
-            if len(files) == 1:
+            _extract_one(out, file, len(files) == 1, schema, model, decisions or {})
+        except (KeyboardInterrupt, UserError) as stop:
+            if not out.documents:
                 raise
-            out.problems.append(error.sentence())
-            continue
-        out.documents.append(document)
-        records = extract(document, schema)
-        if model is not None:
-            from sozai.assistant.extraction.ask_model import propose_records
-
-            records, refused = propose_records(document, records, schema, model)
-            out.refused += [f"{file.name}: {reason}" for reason in refused]
-        out.items += [_item(record, document, schema, decisions or {}) for record in records]
+            out.stopped = stop
+            why = stop.sentence() if isinstance(stop, UserError) else "Interrupted."
+            out.problems.append(f"stopped after {done} of {len(files)} documents: {why}")
+            break
     if not out.documents:
         raise UserError("none of the documents could be read", str(files[0]), out.problems[0] if out.problems else "")
     _compare(out)
     return out
+
+
+def _extract_one(out: Extraction, file: Path, alone: bool, schema: Sequence[Property], model: LanguageModel | None,
+                 decisions: Mapping[str, Decision]) -> None:  # fmt: skip
+    """Add the records of one document, or why it cannot be read; nothing of it when the work is stopped meanwhile."""
+    from sozai.assistant.documents.read import read_document
+
+    try:
+        document = read_document(file)
+    except UserError as error:
+        if alone:
+            raise
+        out.problems.append(error.sentence())
+        return
+    records = extract(document, schema)
+    refused: list[str] = []
+    if model is not None:
+        from sozai.assistant.extraction.ask_model import propose_records
+
+        records, refused = propose_records(document, records, schema, model)
+    items = [_item(record, document, schema, decisions) for record in records]
+    out.documents.append(document)
+    out.refused += [f"{file.name}: {reason}" for reason in refused]
+    out.items += items
 
 
 def _item(record: Record, document: Document, schema: Sequence[Property], decisions: Mapping[str, Decision]) -> Item:

@@ -7,6 +7,7 @@ prompt, ``read_json`` reads an answer. Everything that is sent stands in the run
 from sozai.assistant.models.base import LOCAL, LanguageModel, Message, Reply, ScriptedModel
 from sozai.assistant.models.connect import connect
 from sozai.assistant.models.fence import RULE, fence
+from sozai.assistant.models.kept import KeptReplies
 from sozai.assistant.models.propose import Proposal, Round, propose
 from sozai.assistant.models.reading import Json, ReplyError, read_json
 
@@ -14,6 +15,7 @@ __all__ = [
     "LOCAL",
     "RULE",
     "Json",
+    "KeptReplies",
     "LanguageModel",
     "Message",
     "Proposal",

@@ -82,6 +82,10 @@ class ScriptedModel:
     Args:
         replies: texts, or functions of the messages; an exception is raised. The last one is repeated.
         name: of the model.
+
+    Attributes:
+        asked: the conversations, in order.
+        given: answers that were given in an earlier attempt of the same run: it goes on after them.
     """
 
     endpoint = LOCAL
@@ -89,6 +93,7 @@ class ScriptedModel:
     def __init__(self, replies: Sequence[str | Exception | Callable[[Sequence[Message]], str]], name: str = "scripted"):
         self.name, self.replies = name, list(replies)
         self.asked: list[list[Message]] = []
+        self.given = 0
 
     def complete(
         self,
@@ -100,7 +105,7 @@ class ScriptedModel:
         seed: int = 0,
     ) -> Reply:
         """The next prepared answer."""
-        reply = self.replies[min(len(self.asked), len(self.replies) - 1)]
+        reply = self.replies[min(self.given + len(self.asked), len(self.replies) - 1)]
         self.asked.append(list(messages))
         if isinstance(reply, Exception):
             raise reply

@@ -15,7 +15,7 @@ _KINDS = ("openai", "anthropic", "small", "script")
 _HOW = "write openai:NAME, anthropic:NAME, small, or script:FILE"
 
 
-def connect(spec: str, endpoint: str | None = None, *, timeout: float = 120.0) -> LanguageModel:
+def connect(spec: str, endpoint: str | None = None, *, timeout: float = 120.0) -> Connection:
     """The language model a person names. Nothing is sent and nothing is loaded before its first question.
 
     Keys come from the environment only: ``OPENAI_API_KEY`` goes to api.openai.com (or to ``OPENAI_BASE_URL``) and
@@ -53,7 +53,7 @@ def connect(spec: str, endpoint: str | None = None, *, timeout: float = 120.0) -
     return _remote(kind, name, endpoint, timeout)
 
 
-def _remote(kind: str, name: str, url: str | None, timeout: float) -> LanguageModel:
+def _remote(kind: str, name: str, url: str | None, timeout: float) -> Connection:
     from sozai.assistant.models import claude, openai_compatible
 
     module = openai_compatible if kind == "openai" else claude

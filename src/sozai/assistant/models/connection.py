@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sozai.assistant.models.base import LanguageModel, Message, Reply
+from sozai.assistant.models.base import LanguageModel, Message, Reply, ScriptedModel
 from sozai.assistant.models.fence import fenced_in
+from sozai.assistant.models.kept import KeptReplies
 from sozai.errors import UserError
 from sozai.trust.ledger import LEDGER, Place, Sent
 
@@ -27,6 +28,13 @@ class Connection:
     def __init__(self, model: LanguageModel, place: Place, key: str = ""):
         self._model, self._place, self._key = model, place, key
         self.name, self.endpoint = model.name, model.endpoint
+        self._kept: KeptReplies | None = None
+
+    def keep(self, kept: KeptReplies) -> None:
+        """Keep each answer on disk from now on, and ask nothing whose answer is there already."""
+        self._kept = kept
+        if isinstance(self._model, ScriptedModel):
+            self._model.given += kept.count
 
     def complete(
         self,
@@ -46,16 +54,21 @@ class Connection:
             wish = json.dumps(schema, ensure_ascii=False)
             ending = f"\n\nAnswer with one JSON value that follows this JSON schema, and nothing else:\n{wish}"
             asked[-1] = Message("user", asked[-1].content + ending)
-        LEDGER.note(
-            Sent(
-                self.endpoint,
-                self.name,
-                self._place,
-                sum(len(message.content) for message in asked),
-                tuple(fenced_in(asked)),
-                self._key,
-            )
+        wanted = {"schema": schema, "max_tokens": max_tokens, "temperature": temperature, "seed": seed}
+        question = self._kept.key(asked, **wanted) if self._kept else ""
+        if self._kept and (known := self._kept.reply(question)):
+            return known
+        sent = Sent(
+            self.endpoint,
+            self.name,
+            self._place,
+            sum(len(message.content) for message in asked),
+            tuple(fenced_in(asked)),
+            self._key,
         )
+        LEDGER.note(sent)
+        if self._kept:
+            self._kept.asking(question, asked[-1].content, sent)
         reply = self._model.complete(asked, schema=schema, max_tokens=max_tokens, temperature=temperature, seed=seed)
         if not isinstance(reply.text, str) or not reply.text.strip():
             raise UserError("the answer is empty", f"{self.name} at {self.endpoint}", "ask again or ask another model")
@@ -65,4 +78,6 @@ class Connection:
                 f"{self.name} at {self.endpoint}",
                 "ask another model",
             )
+        if self._kept:
+            self._kept.put(question, reply)
         return reply

@@ -85,6 +85,7 @@ class Proposal(Generic[T]):
         system: message before all others.
         rounds: in order; the transcript.
         stopped: why no further round was asked.
+        cut_short: whether it would have gone on, but for Ctrl-C, the time or the endpoint.
     """
 
     model: str
@@ -92,6 +93,7 @@ class Proposal(Generic[T]):
     system: str
     rounds: tuple[Round[T], ...]
     stopped: str
+    cut_short: bool = False
 
     @property
     def best(self) -> Round[T] | None:
@@ -137,6 +139,7 @@ def propose(
     seed: int = 0,
     minutes: float | None = None,
     on_progress: Callable[[int, int, str], None] | None = None,
+    on_round: Callable[[int, Round[T]], None] | None = None,
 ) -> Proposal[T]:
     """Ask a model, check by code, send back what failed, until it passes or the rounds are used up.
 
@@ -158,6 +161,8 @@ def propose(
         seed: of the first round; each later one adds one.
         minutes: no further round is begun after this time.
         on_progress: ``(done, total, note)`` before each round, with the last failures as note.
+        on_round: given each round that was judged with its number, from 1, as soon as it is. With it Ctrl-C ends the
+            rounds and returns those there are; without, and before the first round, it goes on up as usual.
 
     Returns:
         the rounds; ``value`` is set only if all fatal verdicts passed.
@@ -171,38 +176,45 @@ def propose(
     reader = read or _reader(schema)
     rule = "\n\n".join(part for part in (system.strip(), RULE if "<<<DATA " in task else "") if part)
     start = [*([Message("system", rule)] if rule else []), Message("user", task)]
-    begun, stopped = time.monotonic(), f"{rounds} rounds were asked"
+    begun, stopped, cut = time.monotonic(), f"{rounds} rounds were asked", False
     done: list[Round[T]] = []
     messages, warmth = start, temperature
-    for number in range(rounds):
-        if number and minutes is not None and time.monotonic() - begun > minutes * 60:
-            stopped = f"the {minutes:g} minutes were over"
-            break
-        if on_progress:
-            on_progress(number, rounds, done[-1].problem or _note(done[-1].verdicts) if done else "")
-        try:
-            reply = model.complete(
-                messages, schema=schema, max_tokens=max_tokens, temperature=warmth, seed=seed + number
-            )
-        except UserError as error:
-            if not done:
-                raise
-            done.append(Round[T](messages[-1].content, None, problem=error.sentence()))
-            stopped = "the model could not be asked further"
-            break
-        done.append(_judge(messages[-1].content, reply, reader, check))
-        if done[-1].passed:
-            stopped = "all checks passed"
-            break
-        again = [one for one in done[:-1] if one.reply is not None and one.reply.text == reply.text]
-        if len(again) >= 2:
-            stopped = "the model gave the same answer three times"
-            break
-        warmth = max(warmth, 0.7) if again else temperature
-        messages = [*start, Message("assistant", reply.text), Message("user", _repair(done[-1], bool(again)))]
+    try:
+        for number in range(rounds):
+            if number and minutes is not None and time.monotonic() - begun > minutes * 60:
+                stopped, cut = f"the {minutes:g} minutes were over", True
+                break
+            if on_progress:
+                on_progress(number, rounds, done[-1].problem or _note(done[-1].verdicts) if done else "")
+            try:
+                reply = model.complete(
+                    messages, schema=schema, max_tokens=max_tokens, temperature=warmth, seed=seed + number
+                )
+            except UserError as error:
+                if not done:
+                    raise
+                done.append(Round[T](messages[-1].content, None, problem=error.sentence()))
+                stopped, cut = "the model could not be asked further", True
+                break
+            done.append(_judge(messages[-1].content, reply, reader, check))
+            if on_round:
+                on_round(len(done), done[-1])
+            if done[-1].passed:
+                stopped = "all checks passed"
+                break
+            again = [one for one in done[:-1] if one.reply is not None and one.reply.text == reply.text]
+            if len(again) >= 2:
+                stopped = "the model gave the same answer three times"
+                break
+            warmth = max(warmth, 0.7) if again else temperature
+            messages = [*start, Message("assistant", reply.text), Message("user", _repair(done[-1], bool(again)))]
+    except KeyboardInterrupt:
+        if on_round is None or not done:
+            raise
+        stopped, cut = "interrupted", True
     if on_progress:
         on_progress(len(done), rounds, stopped)
-    return Proposal(model.name, model.endpoint, rule, tuple(done), stopped)
+    return Proposal(model.name, model.endpoint, rule, tuple(done), stopped, cut)
 
 
 def _reader(schema: Mapping[str, Any] | None) -> Callable[[str], Any]:

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
     from sozai.assistant.models.base import LanguageModel
-    from sozai.assistant.models.propose import Proposal
-    from sozai.assistant.structures.build import Built
+    from sozai.assistant.models.propose import Proposal, Round
 
 SYSTEM = """\
 You are a crystallographer. You state what a crystal structure must obey, as a JSON object with some of these keys:
@@ -38,7 +37,8 @@ as {"Zr-P": "corner", "count": 6}; ways are corner, edge, face, none), oxidation
 high] in g/cm3), distances ({"O-O": [2.3, null]}), cell ({"a": [8.6, 9.0]}). Code builds the structure of it: state no
 coordinates. Multiplicities must give the formula. Only if you are asked for it, write a whole CIF instead. Answer with
 the JSON object (or the CIF) alone.""".replace("SHAPES", ", ".join(SHAPES))
-Builder = Callable[[StructureRules], "list[Built]"]
+Builder = Callable[[StructureRules], "Structure"]
+"""Makes the best structure of rules; raises ``UserError`` when there is none."""
 
 
 @dataclass
@@ -51,7 +51,6 @@ class Proposed:
         rules: those it wrote; ``None`` for a CIF.
         structure: from the CIF, or built of the rules; ``None`` when there is none.
         audit: of the CIF.
-        built: all structures that were built, the best first.
     """
 
     kind: str
@@ -59,7 +58,6 @@ class Proposed:
     rules: StructureRules | None = None
     structure: Structure | None = None
     audit: Audit | None = None
-    built: Sequence[Built] = ()
 
 
 def propose_structure(
@@ -72,6 +70,7 @@ def propose_structure(
     minutes: float | None = None,
     seed: int = 0,
     on_progress: Callable[[int, int, str], None] | None = None,
+    on_round: Callable[[int, Round[Proposed]], None] | None = None,
 ) -> Proposal[Proposed]:
     """Let a model propose until its answer passes every check, or the rounds are used up.
 
@@ -80,8 +79,8 @@ def propose_structure(
         wanted: the person's words.
         rules: what they state, by code; ``None`` when code did not understand them. Then only whether the structure is
             sound can be judged, not whether it is the one that was asked for, and a verdict says so.
-        builder: makes structures of rules.
-        rounds, minutes, seed, on_progress: see ``assistant.models.propose``.
+        builder: makes the structure of rules.
+        rounds, minutes, seed, on_progress, on_round: see ``assistant.models.propose``.
 
     Raises:
         UserError: the model cannot be asked, or no structure can obey ``rules``.
@@ -97,7 +96,7 @@ def propose_structure(
     task += "Give the rules of this crystal structure as one JSON object."
     return propose(
         model, task, lambda value: judge(value, rules, builder), read=read_proposed, rounds=rounds, system=SYSTEM,
-        max_tokens=4000, minutes=minutes, seed=seed, on_progress=on_progress,
+        max_tokens=4000, minutes=minutes, seed=seed, on_progress=on_progress, on_round=on_round,
     )  # fmt: skip
 
 
@@ -129,7 +128,7 @@ def read_proposed(text: str) -> Proposed:
 
 
 def judge(proposed: Proposed, rules: StructureRules | None, builder: Builder) -> list[Verdict]:
-    """Verdicts of code on a proposal; sets its ``structure``, ``audit`` and ``built``."""
+    """Verdicts of code on a proposal; sets its ``structure`` and ``audit``."""
     verdicts = _judge_cif(proposed) if proposed.kind == "cif" else _judge_rules(proposed, rules, builder)
     if proposed.structure is not None:
         wanted = rules if proposed.kind == "cif" or rules is None else merged(rules, proposed.rules or rules)
@@ -174,13 +173,12 @@ def _judge_rules(proposed: Proposed, rules: StructureRules | None, builder: Buil
         return verdicts
     verdicts.append(Verdict("possible", True, "No reason was found why no crystal could obey the rules."))
     try:
-        proposed.built = builder(whole)
+        proposed.structure = builder(whole)
     except UserError as error:
         return [
             *verdicts,
             Verdict("built", False, f"No structure could be built of the rules: {error.sentence()}", 1.0),
         ]
-    proposed.structure = proposed.built[0].structure
     return verdicts
 
 

@@ -1,4 +1,4 @@
-"""Runs of ``sozai cif``: check files, build from rules, let a model propose; run folders with everything judged."""
+"""Runs of ``sozai cif``: check files, build from rules; run folders with everything judged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from sozai.knowledge.verdict import Verdict
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-    from sozai.assistant.models.base import LanguageModel
     from sozai.assistant.structures.build import Built
 
 Progress = Callable[[int, int, str], None]
@@ -152,10 +151,11 @@ def build_run(
         rules, starts=starts, relax=relax, potential=potential, minutes=minutes, seed=seed, on_progress=on_progress,
         journal=out / FILE_NAME,
     )  # fmt: skip
-    return _written(made[:keep], out, "built")
+    return write_built(made[:keep], out, "built")
 
 
-def _written(made: Sequence[Built], out: Path, stem: str) -> list[Judged]:
+def write_built(made: Sequence[Built], out: Path, stem: str) -> list[Judged]:
+    """Write structures as numbered CIFs, the best first, each with its verdict in the first lines."""
     judged = []
     for place, one in enumerate(made, start=1):
         item = Judged(f"{stem}_{place}", one.structure, list(one.verdicts))
@@ -200,69 +200,6 @@ def mark(item: Judged) -> str:
         lines.append("# sozai: NOT DECIDED; no check failed")
     lines += [f"#   undecided {name}: {by_rule[name].message}" for name in item.open]
     return "".join(" ".join(line.split("\n"))[:2000] + "\n" for line in lines)
-
-
-def propose_run(
-    model: LanguageModel,
-    wanted: str,
-    rules: StructureRules | None,
-    out: Path,
-    *,
-    rounds: int = 4,
-    starts: int | None = None,
-    relax: bool = True,
-    potential: str = "chgnet",
-    minutes: float | None = None,
-    seed: int = 0,
-    on_progress: Progress | None = None,
-) -> tuple[list[Judged], dict[str, Any]]:
-    """Let a model propose; keep the transcript and every answer with its verdicts.
-
-    While the model is asked, structures are built without relaxation; rules that passed are built again and relaxed.
-
-    Returns:
-        the best structure (marked failed when it is), and the transcript.
-
-    Raises:
-        UserError: the model cannot be asked, or the rules are impossible.
-    """
-    from sozai.assistant.structures.build import build
-    from sozai.assistant.structures.proposed import merged, propose_structure
-    from sozai.knowledge.crystals.structure.possible import refuse_impossible
-
-    if rules is not None:
-        refuse_impossible(rules)
-    each = None if minutes is None else max(0.2, minutes / (2 * rounds))
-
-    def builder(given: StructureRules) -> list[Built]:
-        return build(given, starts=starts, relax=False, minutes=each if each is not None else 2.0, seed=seed)
-
-    proposal = propose_structure(
-        model, wanted, rules, builder, rounds=rounds, minutes=minutes, seed=seed, on_progress=on_progress
-    )
-    transcript = proposal.to_dict()
-    for number, one in enumerate(proposal.rounds, start=1):
-        if one.value is None:
-            continue
-        item = Judged(f"round_{number}", one.value.structure, list(one.verdicts), one.value.audit)
-        ending = "cif" if one.value.kind == "cif" else "yaml"
-        with atomic(out / f"round_{number}.{ending}") as stream:
-            stream.write(mark(item) + one.value.text.rstrip() + "\n")
-        transcript["rounds"][number - 1]["file"] = f"round_{number}.{ending}"
-    best = proposal.best
-    if best is None or best.value is None or best.value.structure is None:
-        return [], transcript
-    if proposal.passed and best.value.kind == "rules" and relax and best.value.rules is not None:
-        whole = best.value.rules if rules is None else merged(rules, best.value.rules)
-        made = build(whole, starts=starts, potential=potential, minutes=minutes, seed=seed, on_progress=on_progress)
-        judged = _written(made[:3], out, "proposed")
-        for item in judged:
-            item.verdicts += [v for v in best.verdicts if v.rule == "as_asked"]
-            item.file = write_marked(item, Path(item.file))
-        return judged, transcript
-    item = Judged("proposed_1", best.value.structure, list(best.verdicts), best.value.audit)
-    item.file = write_marked(item, out / "proposed_1.cif")
-    return [item], transcript
 
 
 def generate_from_text(

@@ -132,6 +132,8 @@ def _search_and_relax(
         journal=journal,
     )
     if not found.candidates:
+        if found.interrupted == "interrupted":
+            raise KeyboardInterrupt  # nothing is there yet that could be kept
         raise UserError(
             f"no start gave a structure ({found.interrupted or f'{found.starts} starts'})",
             rules.where,

@@ -34,6 +34,7 @@ class Journal:
         self.path = Path(path)
         told = json.dumps([_FORM, sozai.__version__, settings], sort_keys=True)
         self._identity = hashlib.sha256(told.encode()).hexdigest()
+        self._whole = True
         self._known = self._read()
         self.found = len(self._known)
         """How many results were there already."""
@@ -43,6 +44,8 @@ class Journal:
             raise UserError(f"cannot be written ({error.strerror})", str(path), "name another folder") from error
         if not self._known:
             self._line({"build": self._identity})
+        elif not self._whole:  # the process ended in the middle of a line, which must not spoil the next one
+            self._stream.write("\n")
 
     def get(self, key: str) -> Any:
         """The result of this key, or ``None``."""
@@ -65,10 +68,11 @@ class Journal:
     def _read(self) -> dict[str, Any]:
         known: dict[str, Any] = {}
         try:
-            lines = self.path.read_text(encoding="utf-8").splitlines()
+            text = self.path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             return known
-        for place, line in enumerate(lines):
+        self._whole = text.endswith("\n")
+        for place, line in enumerate(text.splitlines()):
             try:
                 content = json.loads(line)
                 if place == 0 and content["build"] != self._identity:
