@@ -18,6 +18,17 @@ from sozai.assistant.extraction.unnamed import Value
 _NOUN = re.compile(
     r"\)?(?:-based)?\s(?:[a-z-]+\s)?(membranes?|films?|polymers?|copolymers?|composites?|nanocomposites?|blends?|ceramics?|electrolytes?|pellets?|samples?|glass|glasses|hydrogels?|cells?|cathodes?|anodes?|fibers?|fibres?|specimens?|alloys?|crystals?|coatings?|resins?|networks?|powders?|oxide|phase|foams?|gels?|elastomers?|adhesives?|ionomers?)\b"
 )
+_BUILT = (
+    (
+        frozenset(["copolymer", "terpolymer", "ionomer"]),
+        re.compile(r"-(?:b|co|g|block|ran|alt|ter|stat|graft)-|copol|terpol"),
+    ),
+    (
+        frozenset(["composite", "nanocomposite", "blend", "hybrid"]),
+        re.compile(r"/|\bwith\b|-filled|-reinforced|composite|blend"),
+    ),
+)
+"""Words for what is built of several, and how the names of such materials look."""
 _BACK = 3
 """Sentences that a pronoun may reach back."""
 _FADE = 0.6
@@ -129,6 +140,9 @@ class Context:
         standing = 1.5 if self.subjects.get(key, 0) else 1.0
         if is_reagent(mention) or re.fullmatch(r"[A-Z][a-z]?", mention.text):
             standing *= 0.4
+        for kind, written in _BUILT:
+            if kind & set(nouns):
+                standing *= 2.5 if written.search(mention.text) or written.search(mention.meaning) else 1.0
         owners = [other for other in self.weights if set(nouns) & self.nouns.get(other, set())]
         if owners:
             standing *= 2.0 if key in owners else 0.7
