@@ -84,16 +84,16 @@ def _found(asked: Question, plain: Plain, shelf: Shelf) -> Answer | None:
     if asked.kind == "yes or no":
         return _yes_or_no(asked, plain, shelf)
     if _judges(plain) or asked.kind in ("why", "open"):
-        return _plainly(asked, plain, shelf) or _exactly(asked, shelf)
-    return _exactly(asked, shelf) or _plainly(asked, plain, shelf)
+        return _plainly(asked, plain, shelf) or _exactly(asked, shelf, plain)
+    return _exactly(asked, shelf, plain) or _plainly(asked, plain, shelf)
 
 
 def _yes_or_no(asked: Question, plain: Plain, shelf: Shelf) -> Answer | None:
     """What is counted from quotes that hold every word, and the passages that hold most of the question beside it."""
-    counted = None if plain.of("number") or _judges(plain) else _exactly(asked, shelf)
+    counted = None if plain.of("number") or _judges(plain) else _exactly(asked, shelf, plain)
     passages = _plainly(asked, plain, shelf)
     if counted is None or passages is None or passages.strategies:
-        return counted or passages or (_exactly(asked, shelf) if _judges(plain) else None)
+        return counted or passages or (_exactly(asked, shelf, plain) if _judges(plain) else None)
     return replace(counted, statements=(*counted.statements, *_unquoted(passages.statements, counted)[:_ALSO]))
 
 
@@ -103,12 +103,20 @@ def _unquoted(statements: Sequence[Statement], made: Answer) -> list[Statement]:
     return [one for one in statements if not any(quote.quote in quoted for quote in one.citations)]
 
 
-def _exactly(question: Question, shelf: Shelf) -> Answer | None:
+def _of_property(statement: Statement, plain: Plain) -> bool:
+    """Whether the quotes of a statement name the measured properties asked for, or hold their units."""
+    told = " ".join(quote.quote for quote in statement.citations)
+    known = [need.concept for need in plain.needs if need.concept is not None and need.concept.schema]
+    return all(one.says.search(told) or (one.hints is not None and one.hints.search(told)) for one in known)
+
+
+def _exactly(question: Question, shelf: Shelf, plain: Plain) -> Answer | None:
     """The answer in the words of the question: each of them must be covered; ``None`` where they are not."""
     if question.kind == "how to":
         ways = strategies(question, shelf)
         return _how_to(question, shelf, ways) if ways else None
     statements, _ = fact_statements(question, shelf)
+    statements = [one for one in statements if _of_property(one, plain)]
     return Answer(question.text, question.kind, True, tuple(statements)) if statements else None
 
 

@@ -37,6 +37,11 @@ _AMOUNT = re.compile(r"\bhow much\b|\bwhat (?:share|fraction|percentage|percent|
 _SPANS = re.compile(r"\b(?:second|minute|hour|day|week|month|year)s\b", re.I)
 
 
+def counts_things(question: str) -> bool:
+    """Whether a number of things is asked for."""
+    return _HOW_MANY.search(question) is not None
+
+
 @lru_cache(maxsize=64)
 def tests_of(question: str) -> tuple[Test, ...]:
     """Tests that a passage must pass to be an answer of the kind asked for; none for most questions."""

@@ -54,6 +54,7 @@ def names_in(text: str) -> tuple[Named, ...]:
             found.append(Named(start, end, _bare(plain[start:end])))
     for match in _SHORT.finditer(plain):
         written = match.group().rstrip(".")
+        written = written[:-1] if written.endswith("s") and written[:-1].isupper() else written  # SOFCs
         inside = any(one.start <= match.start() < one.end for one in found)
         if not inside and written not in NO_MATERIALS and sum(map(str.isupper, written)) >= 2:
             found.append(Named(match.start(), match.start() + len(written), written))

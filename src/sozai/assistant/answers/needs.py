@@ -24,7 +24,7 @@ from sozai.assistant.answers.thesaurus import (
 )
 from sozai.assistant.answers.values import amount_met
 from sozai.assistant.answers.view import Reading, View
-from sozai.assistant.documents.words import STOP, fold, is_name, stem
+from sozai.assistant.documents.words import STOP, fold, irregular, is_name, stem
 from sozai.assistant.extraction.quantities import Found, find_quantities
 from sozai.assistant.extraction.units import plain_signs
 
@@ -44,6 +44,7 @@ _QUANTITIES = (
     "capacity|coefficients?|resistances?|density|temperature|voltage|rate|energy|strength|ratio|conductivity|number|"
     "current|potential|efficiency|pressure|length|time|area|volume|content|degree|index|uptake"
 )
+_DIFFICULT = re.compile(r"\b(?:hard|easy) to\b", re.I)
 _LASTED = re.compile(r"for|after|during", re.I)
 _MADE = re.compile(
     r"sinter|anneal|calcin|heat|press|fir(?:ed|ing)|mill|stir|dr(?:ied|ying)|mix|deposit|soak|immers", re.I
@@ -81,6 +82,16 @@ class Need:
     def weight(self) -> float:
         """How much it counts."""
         return _WEIGHTS[self.kind]
+
+    @property
+    def measured(self) -> bool:
+        """Whether it is a property that is measured in a known unit."""
+        return self.kind == "concept" and self.concept is not None and bool(self.concept.schema)
+
+    @property
+    def may_lack(self) -> bool:
+        """Whether a passage that holds all other parts may do without it: not a property, nor what is asked of."""
+        return self.kind in ("word", "concept") and not self.measured
 
     def held_by(self, view: View) -> float:
         """How far a passage holds it, 0 to 1."""
@@ -172,7 +183,11 @@ def plain_question(text: str, shelf: Shelf) -> Plain:
     mended, changed = _mended(text, shelf)
     amounts = [found for found in find_quantities(mended) if found.unit is not None]
     written = _written_names(mended, shelf)
-    taken = [*written, *((one.start, one.end) for one in amounts)]
+    taken = [
+        *written,
+        *(match.span() for match in _DIFFICULT.finditer(mended)),
+        *((one.start, one.end) for one in amounts),
+    ]
     named = [one for one in names_in(mended) if not _over(one.start, one.end, taken)]
     named = [one for one in named if not _of_quantity(shelf.meanings.get(one.text, ""))]
     taken += [(one.start, one.end) for one in named]
@@ -264,7 +279,9 @@ def _other_words(text: str, taken: Sequence[tuple[int, int]], shelf: Shelf) -> t
     """Needs of words that the thesaurus does not have, and words that the library does not have either."""
     needs: dict[str, Need] = {}
     unknown = []
-    for match in re.finditer(r"[A-Z][a-z]?(?:-\d*[A-Z][a-z]?)+|[^\W_]+(?:['’][a-z]+)?", fold(plain_signs(text))):
+    for match in re.finditer(
+        r"[A-Z][a-z]?(?:-\d*[A-Z][a-z]?)+(?![A-Za-z])|[^\W_]+(?:['’][a-z]+)?", fold(plain_signs(text))
+    ):
         word = match.group()
         if "-" in word and any(word in reading.document.text for reading in shelf.readings):
             needs[word] = Need(word, "word", Says(re.compile(re.escape(word))))
@@ -296,14 +313,16 @@ def _element(symbol: str) -> re.Pattern[str]:
     names = [ELEMENT_NAMES[symbol], *(word for word, known in OTHER_SPELLINGS.items() if known == symbol)]
     named = f"(?:{'|'.join(names)})"
     if len(symbol) == 1:  # a letter by itself may be a unit: C in °C
-        return re.compile(rf"\b{named}\b|(?<![A-Za-z]){symbol}(?:2|\d?[+-])(?!\w)", re.I)
+        gas = "2|" if symbol in "HNOF" else ""
+        return re.compile(rf"\b{named}\b|(?<![A-Za-z]){symbol}(?:{gas}\d?[+-])(?!\w)", re.I)
     return re.compile(rf"(?<![A-Za-z])(?:(?i:{named})|{symbol}(?:\d?[+-])?)(?![A-Za-z\d])|\d{symbol}[A-Z\d]")
 
 
 def _stems(stems: frozenset[str]) -> re.Pattern[str]:
     """Words with one of these stems."""
+    written = stems | {word for one in stems for word in irregular(one)}
     return re.compile(
-        rf"(?<![A-Za-z])(?:{'|'.join(map(re.escape, sorted(stems)))})(?:[a-z]{{0,6}})(?![A-Za-z]|\s+et al)", re.I
+        rf"(?<![A-Za-z])(?:{'|'.join(map(re.escape, sorted(written)))})(?:[a-z]{{0,6}})(?![A-Za-z]|\s+et al)", re.I
     )
 
 
@@ -341,12 +360,14 @@ def _by_first(shelf: Shelf, word: str) -> list[str]:
 def asks_how_much(text: str) -> bool:
     """Whether a question asks for an extent or a feature: how hard, how conductive, what colour is."""
     if re.search(
-        r"\bwhat (?!happens?\b|is\b|are\b|does\b|do\b|can\b|if\b)[a-z]+ (?:is|are|was|were|has|have)\b", text, re.I
+        r"\bwhat (?!happens?\b|is\b|are\b|does\b|do\b|can\b|if\b)(?:[a-z-]+ ){1,4}(?:is|are|was|were|has|have)\b",
+        text,
+        re.I,
     ):
         return True
     if re.search(
         r"\b(?:what|which) (?:[\w-]+ ){1,4}(?:do|does|did|can|could|will|would|was|were) .*\b(?:reach\w*|give|have|show|get|"
-        r"deliver|achieve\w*|exhibit|possess|produce|provide|withstand|obtained|measured)\b", text, re.I
+        r"deliver|achieve\w*|exhibit|possess|produce|provide|withstand|obtained|measured|used|applied|chosen|needed|required)\b", text, re.I
     ):  # fmt: skip
         return True
     return re.search(r"\bhow (?!do\b|does\b|did\b|can\b|could\b|should\b|would\b|might\b|to\b|is\b|are\b|come\b|"

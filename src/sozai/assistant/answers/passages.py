@@ -15,11 +15,11 @@ from sozai.assistant.answers.facts import cited
 from sozai.assistant.answers.finding import Shelf
 from sozai.assistant.answers.lexicon import pattern
 from sozai.assistant.answers.names import names_in
-from sozai.assistant.answers.kinds import tests_of
+from sozai.assistant.answers.kinds import counts_things, tests_of
 from sozai.assistant.answers.needs import ABOUT, BESIDE, DOCUMENT, HINT, TITLE, Need, Plain
 from sozai.assistant.answers.question import Question, Term
 from sozai.assistant.answers.values import same_unit
-from sozai.assistant.answers.view import Reading, View
+from sozai.assistant.answers.view import SHORT, Reading, View
 from sozai.assistant.documents.words import stem
 from sozai.assistant.extraction.quantities import Found
 from sozai.assistant.extraction.schema import built_in
@@ -34,11 +34,12 @@ _POOR = re.compile(r"\b(?:not|poor|poorly|bad|badly|low|worse|weak|little|hardly
 _LIMITED = re.compile(r"\blimit\w*|\bresistive\b|\bonly\b", re.I)
 _MEANING = 0.5
 """Weight of the nearness in meaning where the search is to use it."""
+_KEPT = re.compile(r"\d\s?(?:%|per ?cent) of (?:its|their|the)\b")
+"""A value told as a part of another one."""
 _LONGEST = 1000
 """Letters of a passage; a longer one is a list or a table that was read as one sentence."""
 _ALL = 0.95
 """Share that must be held where a question names materials only: they must stand together."""
-_EXACT = ("subject", "name", "concept")
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,9 @@ class Held:
         score: share with what makes it a better answer to this kind of question.
         here: parts that stand in the passage itself.
         missing: parts that are not in its document.
+        parts: how many of the question a passage must hold.
+        near: how many of them stand in it or beside it.
+        spares: one part of many may be missing: not where a value, or yes or no, is asked for.
     """
 
     view: View
@@ -58,14 +62,19 @@ class Held:
     score: float
     here: tuple[Need, ...]
     missing: tuple[Need, ...]
+    spares: bool
+    parts: int
+    near: int
 
     @property
     def answers(self) -> bool:
         """Whether it answers."""
         related = sum(need.kind not in ABOUT for need in self.here)
+        if self.near < min(2, self.parts) and len(self.view.reading.pieces) > SHORT:
+            return False
         if related == 0:
             return not self.missing and len(self.here) >= 2 and self.share >= _ALL
-        spared = related >= 3 and len(self.missing) == 1 and self.missing[0].kind in ("word", "concept")
+        spared = self.spares and related >= 3 and len(self.missing) == 1 and self.missing[0].may_lack
         return (not self.missing or spared) and self.share >= LEAST
 
 
@@ -142,6 +151,7 @@ def nearest(plain: Plain, shelf: Shelf, kind: str) -> list[Held]:
 
 def _held(view: View, plain: Plain, kind: str) -> Held:
     total = held = 0.0
+    near = 0
     here: list[Need] = []
     missing: list[Need] = []
     for need in sorted(plain.needs, key=lambda need: need.kind == "material"):  # the costly ones last
@@ -154,12 +164,19 @@ def _held(view: View, plain: Plain, kind: str) -> Held:
             total += need.weight
             held += need.weight * share
             told = need.kind != "material" or kind != "yes or no" or share == 0 or view.says_of(need.words)
-            if share <= _least(need, kind) or not told or (kind == "value" and not _has_value(need, view)):
+            if not told or share <= _least(need, kind, view):
                 missing.append(need)
+        near += not need.loose and (share >= BESIDE or (need.kind == "material" and share > 0))
         if share >= HINT:
             here.append(need)
+    asked = [need for need in plain.needs if need.measured]
+    if kind in ("value", "comparison") and plain.quantity is None and not counts_things(plain.text):
+        told_of = [need for need in asked if need in here and _has_value(need, view)]
+        missing += [] if told_of else [need for need in asked if need not in missing]
     share = held / total if total else 0.0
-    return Held(view, share, share + _bonus(view, plain, kind, here), tuple(here), tuple(missing))
+    parts = sum(not need.loose for need in plain.needs)
+    spares = kind not in ("value", "yes or no")
+    return Held(view, share, share + _bonus(view, plain, kind, here), tuple(here), tuple(missing), spares, parts, near)
 
 
 def _has_value(need: Need, view: View) -> bool:
@@ -169,16 +186,23 @@ def _has_value(need: Need, view: View) -> bool:
     unit = built_in()[need.concept.schema].unit
     if not unit:  # a ratio or an index
         return bool(view.quantities or view.columns)
-    return view.piece.table is not None or any(same_unit(one.unit, unit) for one in view.quantities if one.unit)
+    if view.piece.table is not None or any(same_unit(one.unit, unit) for one in view.quantities if one.unit):
+        return True
+    return _KEPT.search(view.text) is not None
 
 
-def _least(need: Need, kind: str) -> float:
+def _least(need: Need, kind: str, view: View) -> float:
     """How far a part must be held, and more: a value stands with its property, an element near its effect."""
-    if kind == "value" and need.kind in _EXACT:
-        return BESIDE if need.concept is None or need.concept.schema else TITLE
+    near = len(view.reading.pieces) <= SHORT
+    if kind == "value" and need.kind in ("subject", "name"):
+        return BESIDE
+    if kind == "value" and need.kind == "concept":
+        return TITLE
+    if kind == "yes or no" and need.kind == "concept":
+        return BESIDE if need.measured and not near else DOCUMENT
     if need.kind == "element" or (kind in ("value", "yes or no") and need.kind == "material"):
         return DOCUMENT
-    return DOCUMENT if kind == "yes or no" and not need.loose and need.kind == "concept" else 0.0
+    return 0.0
 
 
 def _bonus(view: View, plain: Plain, kind: str, here: Sequence[Need]) -> float:

@@ -91,8 +91,12 @@ class Reading:
             if len(self.pieces) <= SHORT:
                 self._about[words] = self.holds(words)
             else:
-                self._about[words] = words.search(self.abstract) is not None or words.often(self.body, OFTEN)
+                self._about[words] = words.search(self.abstract) is not None or words.often(self.body, self._often)
         return self._about[words]
+
+    @property
+    def _often(self) -> int:
+        return max(OFTEN, len(self.pieces) // 60)
 
     @cached_property
     def abstract(self) -> str:
@@ -110,7 +114,7 @@ class Reading:
         if len(self.pieces) <= SHORT:
             return self.stems
         first = frozenset(word.lower() for word in tokens(self.abstract))
-        return first | frozenset(word for word, count in self._stem_counts.items() if count >= OFTEN)
+        return first | frozenset(word for word, count in self._stem_counts.items() if count >= self._often)
 
     @cached_property
     def _stem_counts(self) -> Counter[str]:

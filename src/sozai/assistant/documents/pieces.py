@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sozai.assistant.documents.document import Document, DocumentTable, Span
 from sozai.assistant.documents.outline import is_back_matter
@@ -18,7 +19,7 @@ _REFERENCE = re.compile(
 )
 """An entry of a list of references that has no heading: titles of others are no evidence."""
 _AUTHORS = re.compile(
-    r"(?:^|[\s,&;(])[A-Z][^\W\d_]{2,}(?:[A-Z]\.[ -]?){1,4}(?:$|[A-Z,;&])|^(?:\d{1,3} )?(?:[A-Z]\. ){1,3}[A-Z][a-z]+ ?,|"
+    r"(?:^|[\s,&;(])[A-Z][^\W\d_]{2,}(?:[A-Z]\.[ -]?){1,4}(?:$|[A-Z,;&]|et al)|^(?:\d{1,3} )?(?:[A-Z]\. ){1,3}[A-Z][a-z]+ ?,|"
     r"^(?:[A-Z]\.[ ,&;]*)+$|(?:^|[,&] )[A-Z][a-z]{2,}, (?:[A-Z]\. ?){1,3}(?:,|&|$)"
 )
 """Names as lists of references write them: ``HaileS. M.,``, ``Shao, Z. &``."""
@@ -79,7 +80,7 @@ def _listed(document: Document) -> frozenset[int]:
     """Numbers of the sentences that stand in a list of references without a heading."""
     texts = (document.quote(sentence) for sentence in document.sentences)
     found = [number for number, text in enumerate(texts) if _REFERENCE.search(text) or _AUTHORS.search(text)]
-    near = [(a, b) for a, b in zip(found, found[1:], strict=False) if b - a <= _GAP]
+    near = [(a, b) for a, b in pairwise(found) if b - a <= _GAP]
     if len(near) < _LIST:
         return frozenset()
     return frozenset(number for a, b in near for number in range(a, b + 1))

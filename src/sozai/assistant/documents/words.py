@@ -49,6 +49,11 @@ def stem(word: str) -> str:
     return word[:-1] if len(word) > 4 and word[-1] in "ei" else word
 
 
+def irregular(key: str) -> frozenset[str]:
+    """Words of which a stem is no beginning: of "stabl" "stability"."""
+    return frozenset(word for word, other in _FULL.items() if other == key and not word.startswith(key))
+
+
 def is_name(token: str) -> bool:
     """Whether a token is a formula or a short name (``Li6PS5Cl``, ``LATP``, ``Co``), whose capitals matter."""
     capitals = sum(letter.isupper() for letter in token)
