@@ -24,7 +24,7 @@ from sozai.assistant.equations.system import Clock, first_order
 from sozai.assistant.equations.taylor import taylor
 from sozai.assistant.equations.tokens import normalise
 from sozai.assistant.equations.translate import invented, translate
-from sozai.assistant.equations.units import check_dimensions, quantity
+from sozai.assistant.equations.units import DimensionClash, check_dimensions, quantity
 from sozai.assistant.equations.wellposed import check_problem, refuse_ill_posed
 from sozai.assistant.models import ScriptedModel
 from sozai.cli.app import app
@@ -254,8 +254,26 @@ def test_units_and_dimensions():
     length, time = {"[length]": 1}, {"[time]": 1}
     assert check_dimensions((HEAT,), {"x": length, "t": time, "D": {"[length]": 2, "[time]": -1}}) == {}
     assert check_dimensions((HEAT,), {"x": length, "t": time}) == {"D": {"[length]": 2, "[time]": -1}}
-    with pytest.raises(ValueError, match="different dimensions"):
+    with pytest.raises(DimensionClash, match="different dimensions"):
         check_dimensions((HEAT,), {"x": length, "t": time, "D": length})
+    with pytest.raises(DimensionClash, match="takes a number without a unit"):
+        check_dimensions((sympy.Eq(sympy.sin(sympy.Symbol("L")), 0, evaluate=False),), {"L": length})
+
+
+def test_a_fault_of_sympy_is_no_clash_of_units(monkeypatch):
+    """What sympy cannot do with an equation is not told as a mistake in the person's units."""
+    text = "u' = -k*u, u(0) = 1, k = 2 1/s, t = 0..3 s"
+    assert read_problem(text).units["k"] == "1/s"
+    with pytest.raises(UserError, match=r"the units do not go together: .* have different dimensions .with .*k in m"):
+        read_problem(text.replace("2 1/s", "2 m"))
+
+    def broken(*given):
+        raise ValueError("sympy found no way")
+
+    monkeypatch.setattr("sozai.assistant.equations.units.sympy.expand", broken)
+    with pytest.raises(ValueError, match="sympy found no way") as told:
+        read_problem(text)
+    assert not isinstance(told.value, UserError)
 
 
 # What is ill-posed

@@ -12,11 +12,11 @@ import pytest
 pytest.importorskip("skfem")
 import sympy as S
 
-from sozai.assistant.equations.pde import discrete, faces, manufactured, reduction, solve, solve_pde, stepping
+from sozai.assistant.equations.pde import discrete, faces, orders, reduction, solve, solve_pde, stepping
 from sozai.assistant.equations.pde.conserved import conservation
 from sozai.assistant.equations.pde.forms import weak_form
-from sozai.assistant.equations.pde.manufactured import measure_space, measure_time, verify
 from sozai.assistant.equations.pde.noise import without_noise
+from sozai.assistant.equations.pde.orders import measure_space, measure_time, verify
 from sozai.assistant.equations.pde.refine import study
 from sozai.assistant.equations.pde.second import residual_verdict, second_method
 from sozai.assistant.equations.pde.stepping import compute, scheme_of
@@ -521,4 +521,4 @@ def test_the_page_shows_film_orders_and_script(tmp_path):
 
 def test_names_used_by_others_exist():
     assert scheme_of(weak_form(heat())) == "sdirk2" and discrete.NEWTON_TOLERANCE < 1e-9
-    assert manufactured.ORDER_TOLERANCE < 0.5 and solve.solve_pde is solve_pde
+    assert orders.ORDER_TOLERANCE < 0.5 and solve.solve_pde is solve_pde

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import sympy
 
-from sozai.assistant.equations.cursor import Cursor
+from sozai.assistant.equations.calculus import Calculus, scalar
 from sozai.assistant.equations.scope import CONSTANTS, DERIVATIVES, FUNCTIONS, OPERATORS, PIECES, Scope
-from sozai.assistant.equations.tokens import Token
 from sozai.errors import UserError
 
 _DEEPEST = 60
@@ -25,7 +24,7 @@ def read_expression(text: str, scope: Scope) -> sympy.Expr:
     parser = _Parser(text, scope)
     value = parser.sum()
     parser.expect("end")
-    return _scalar(value, text)
+    return scalar(value, text)
 
 
 def read_equation(text: str, scope: Scope) -> tuple[sympy.Expr, sympy.Expr]:
@@ -50,7 +49,7 @@ def read_equation(text: str, scope: Scope) -> tuple[sympy.Expr, sympy.Expr]:
         raise UserError("there is more than one equals sign", text.strip()[:80], "separate equations by commas")
     parser.expect("end")
     left, right = _matched(left, right)
-    return _scalar(left, text), _scalar(right, text)
+    return scalar(left, text), scalar(right, text)
 
 
 def _matched(left: sympy.Expr, right: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr]:
@@ -61,15 +60,7 @@ def _matched(left: sympy.Expr, right: sympy.Expr) -> tuple[sympy.Expr, sympy.Exp
     return left, right
 
 
-def _scalar(value: sympy.Expr, text: str) -> sympy.Expr:
-    if isinstance(value, sympy.MatrixBase):
-        raise UserError(
-            "this is a vector where a number is needed", text.strip()[:80], "write it in components, or take its div"
-        )
-    return value
-
-
-class _Parser(Cursor):
+class _Parser(Calculus):
     """Recursive descent: sum, product, sign, power, postfix, atom."""
 
     def sum(self) -> sympy.Expr:
@@ -97,7 +88,7 @@ class _Parser(Cursor):
                 if divide and factor == 0:
                     raise self.fail("there is a division by zero")
                 value = self._times(value, factor, divide)
-            elif self._starts_factor():
+            elif self.starts_factor():
                 value = self._times(value, self.power(), False)
             else:
                 return value
@@ -108,7 +99,7 @@ class _Parser(Cursor):
             raise self.fail("a vector is multiplied or divided by a vector")
         return value / factor if divide else value * factor
 
-    def _starts_factor(self) -> bool:
+    def starts_factor(self) -> bool:
         return self.now.kind in ("name", "number", "derivative") or (
             self.now.kind == "op" and self.now.text in ("(", "[")
         )
@@ -146,7 +137,7 @@ class _Parser(Cursor):
         while self.now.kind == "op" and self.now.text == "." and self.after.text == "diff":
             self.skip(2)
             self.take("(")
-            value = self._diff(value)
+            value = self.diff(value)
         return value
 
     def atom(self) -> sympy.Expr:
@@ -157,7 +148,7 @@ class _Parser(Cursor):
                 raise self.fail(f"{token.text} is out of the range of numbers")
             return sympy.Rational(token.text)
         if token.kind == "derivative":
-            return self._derivative(token)
+            return self.derivative(token)
         if token.kind == "op" and token.text in ("(", "["):
             value = self.sum()
             self.take(")" if token.text == "(" else "]")
@@ -178,21 +169,21 @@ class _Parser(Cursor):
         if primes and name not in self.scope.unknowns:
             raise self.fail(f"'{name}' has a prime and is no unknown")
         if name in self.scope.unknowns:
-            return self._unknown(name, (self.scope.prime,) * primes)
+            return self.unknown(name, (self.scope.prime,) * primes)
         opens = self.now.kind == "op" and self.now.text == "("
         if name in OPERATORS:
-            return self._operator(name)
+            return self.operator(name)
         if name in DERIVATIVES and opens:
             self.skip(1)
             value = self.sum()
             self.take(",")
-            return self._diff(value)
+            return self.diff(value)
         if name in PIECES and opens:
             return self._pieces()
         if name in FUNCTIONS and name not in self.scope.parameters:
             return self._function(name)
         if name == "d" and opens and "d" not in self.scope.parameters:
-            return self._outer_derivative()
+            return self.outer_derivative()
         if name in CONSTANTS and name not in self.scope.parameters:
             return CONSTANTS[name]
         if name.startswith("_"):
@@ -221,14 +212,14 @@ class _Parser(Cursor):
             self.skip(1)
             power = self.postfix()
         if self.now.kind == "op" and self.now.text == "(":
-            values = self._arguments()
+            values = self.arguments()
         else:
             value = self.power()
-            while self._starts_factor() and self.now.text not in FUNCTIONS:
+            while self.starts_factor() and self.now.text not in FUNCTIONS:
                 value = value * self.power()
             values = [value]
         for value in values:
-            _scalar(value, self.text)
+            scalar(value, self.text)
         try:
             made = FUNCTIONS[name](*values)
         except TypeError as error:
@@ -237,7 +228,7 @@ class _Parser(Cursor):
             raise self.fail(f"{name} has no value there")
         return made if power is None else self.raised(made, power)
 
-    def _arguments(self) -> list[sympy.Expr]:
+    def arguments(self) -> list[sympy.Expr]:
         self.take("(")
         values = [self.sum()]
         while self.now.text == "," and self.now.kind == "op":
@@ -262,119 +253,3 @@ class _Parser(Cursor):
         self.take(")")
         test = {"<": sympy.Lt, ">": sympy.Gt, "<=": sympy.Le, ">=": sympy.Ge}[sign](left, right)
         return sympy.Piecewise((yes, test), (no, True))
-
-    def _operator(self, name: str) -> sympy.Expr:
-        value = self.power()
-        while name not in ("grad", "gradient") and self._starts_factor() and self.now.text not in OPERATORS:
-            value = value * self.power()
-        axes = [sympy.Symbol(c) for c in self.scope.space]
-        if not axes:
-            raise self.fail(f"{name} needs space coordinates")
-        if name in ("grad", "gradient"):
-            _scalar(value, self.text)
-            return sympy.Matrix([sympy.diff(value, axis) for axis in axes])
-        if name in ("div", "divergence"):
-            if not isinstance(value, sympy.MatrixBase):
-                if len(axes) == 1:
-                    return sympy.diff(value, axes[0])
-                raise self.fail("div is taken of a number; it needs a vector such as grad(u)")
-            return sympy.Add(*(sympy.diff(part, axis) for part, axis in zip(value, axes, strict=True)))
-        if isinstance(value, sympy.MatrixBase):
-            return value.applyfunc(lambda part: sympy.Add(*(sympy.diff(part, axis, 2) for axis in axes)))
-        return sympy.Add(*(sympy.diff(value, axis, 2) for axis in axes))
-
-    def _diff(self, value: sympy.Expr) -> sympy.Expr:
-        """``..., t)``, ``..., t, 2)`` or ``..., x, x)``, after the comma."""
-        by: list[sympy.Symbol] = []
-        while True:
-            token = self.now
-            self.skip(1)
-            if token.kind == "op" and token.text == "(" and self.now.kind == "name":  # Derivative(u(t), (t, 2))
-                name = self.now.text
-                self.skip(1)
-                self.take(",")
-                by += [sympy.Symbol(name)] * self._count()
-                self.take(")")
-            elif token.kind == "name":
-                by.append(sympy.Symbol(token.text))
-            elif token.kind == "number" and by:
-                self.at -= 1
-                by += [by[-1]] * (self._count() - 1)
-            else:
-                raise self.fail("a coordinate to differentiate by is missing")
-            if self.now.text != ",":
-                break
-            self.skip(1)
-        self.take(")")
-        return sympy.diff(_scalar(value, self.text), *by)
-
-    def _count(self) -> int:
-        token = self.now
-        self.skip(1)
-        if token.kind != "number" or not token.text.isdecimal() or not 1 <= int(token.text) <= 10:
-            raise self.fail("an order of differentiation is a whole number from 1 to 10")
-        return int(token.text)
-
-    def _derivative(self, token: Token) -> sympy.Expr:
-        if token.text and token.text not in self.scope.unknowns:
-            raise self.fail(f"'{token.text}' has a derivative and is no unknown")
-        if token.text:
-            return self._unknown(token.text, token.orders)
-        value = self.power()
-        while self._starts_factor():
-            value = value * self.power()
-        return sympy.diff(_scalar(value, self.text), *(sympy.Symbol(c) for c in token.orders))
-
-    def _outer_derivative(self) -> sympy.Expr:
-        """``d(k du/dx)/dx``, after the d."""
-        self.take("(")
-        value = self.sum()
-        self.take(")")
-        self.take("/")
-        name = self.now.text
-        if self.now.kind != "name" or not name.startswith("d") or len(name) < 2:
-            raise self.fail("after d(...) a coordinate such as /dx is missing")
-        self.skip(1)
-        return sympy.diff(_scalar(value, self.text), sympy.Symbol(name[1:]))
-
-    def _unknown(self, name: str, orders: tuple[str, ...]) -> sympy.Expr:
-        """The unknown or its derivative; with brackets: at a place, or times what is in them."""
-        own = self.scope.unknowns[name]
-        if self.now.kind == "op" and self.now.text == "(":
-            before = self.at
-            values = self._arguments()
-            functions = any(value.atoms(sympy.Function) - value.atoms(*_KNOWN) for value in values)
-            if len(values) == 1 and (
-                functions or any(p in value.free_symbols for value in values for p in self.scope.points)
-            ):
-                self.at = before  # u (1 - u)
-            else:
-                place = self._place(name, values)
-                if place:
-                    return self.scope.point(name, orders, place)
-        stranger = next((c for c in orders if c not in own and c != "n"), None)
-        if stranger is not None:
-            raise self.fail(f"{name} does not depend on {stranger}")
-        if "n" in orders:
-            return self.scope.point(name, orders, {})
-        made = self.scope.function(name)
-        return sympy.diff(made, *(sympy.Symbol(c) for c in orders)) if orders else made
-
-    def _place(self, name: str, values: list[sympy.Expr]) -> dict[str, sympy.Expr]:
-        """Coordinates with a value, of the arguments; those that stand for themselves are left out."""
-        own = self.scope.unknowns[name]
-        if len(values) > len(own):
-            raise self.fail(f"{name} has {len(values)} arguments and depends on {', '.join(own)}")
-        if len(values) < len(own):
-            raise self.fail(f"{name} depends on {', '.join(own)}: {len(own)} arguments are needed")
-        left = [c for c in own if sympy.Symbol(c) not in values]
-        fixed = [value for value in values if str(value) not in own]
-        if len(fixed) != len(left):
-            raise self.fail(f"{name} is given the same coordinate twice")
-        for value in fixed:
-            if any(str(symbol) in own for symbol in value.free_symbols):
-                raise self.fail(f"{name}({value}) is the unknown at another place: delay equations are not solved")
-        return dict(zip(left, fixed, strict=True))
-
-
-_KNOWN = tuple(f for f in {*FUNCTIONS.values()} if isinstance(f, type))

@@ -66,6 +66,10 @@ def unit_text(dimension: Mapping[str, Any]) -> str:
     return ("*".join(above) or "1") + "".join(f"/{b}" for b in below)
 
 
+class DimensionClash(UserError):
+    """Dimensions cannot agree, whatever those of the names without a unit are; ``what`` says where."""
+
+
 class _Unifier:
     """Dimensions as linear forms over unknown ones, solved term by term; a contradiction is a clash."""
 
@@ -79,6 +83,9 @@ class _Unifier:
         """Gauss elimination over the unknown dimensions; what is left of known ones must vanish.
 
         Returns the dimensions that follow.
+
+        Raises:
+            DimensionClash: nothing follows, because two things demanded contradict each other.
         """
         rows: list[dict[Any, Any]] = []
         for form, why in self.equations:
@@ -95,7 +102,7 @@ class _Unifier:
                 ordered = {unknown[0]: row.pop(unknown[0])}
                 rows.append({**ordered, **row})
             elif row:
-                raise ValueError(why)
+                raise DimensionClash(why, mend="mend the unit, or leave all units out")
         found: dict[Any, Dimension] = {}
         for row in reversed(rows):
             pivot, *others = (key for key in row if not isinstance(key, str))
@@ -117,7 +124,7 @@ def check_dimensions(equations: tuple[sympy.Eq, ...], known: Mapping[str, Mappin
             since their unit was not said.
 
     Raises:
-        ValueError: the dimensions cannot agree, whatever those of the names without a unit are; says where.
+        DimensionClash: the dimensions cannot agree, whatever those of the names without a unit are; says where.
     """
     unifier = _Unifier()
 

@@ -13,7 +13,7 @@ from sozai.assistant.equations.draft import Draft
 from sozai.assistant.equations.expression import read_expression
 from sozai.assistant.equations.problem import Condition
 from sozai.assistant.equations.scope import Scope
-from sozai.assistant.equations.units import check_dimensions, quantity, unit_text
+from sozai.assistant.equations.units import DimensionClash, check_dimensions, quantity, unit_text
 from sozai.errors import UserError
 
 
@@ -154,10 +154,10 @@ class Values:
         try:
             for name, dimension in check_dimensions(tuple(equations), self.units).items():
                 self.units.setdefault(name, dimension)
-        except ValueError as clash:
+        except DimensionClash as clash:
             told = ", ".join(f"{name} in {unit_text(d) or '1'}" for name, d in self.units.items())
             raise UserError(
-                f"the units do not go together: {clash} (with {told})", mend="mend the unit, or leave all units out"
+                f"the units do not go together: {clash.what} (with {told})", clash.where, clash.mend
             ) from clash
         bare = sorted(n for n in self.draft.values if n not in stated and quantity(self.draft.values[n]))
         self.notes.append(

@@ -17,7 +17,7 @@ import numpy as np
 
 from sozai.assistant.equations.pde.discrete import Diverged
 from sozai.assistant.equations.pde.form import Form
-from sozai.assistant.equations.pde.manufactured import cells_of
+from sozai.assistant.equations.pde.orders import cells_of
 from sozai.assistant.equations.pde.space import refine
 from sozai.assistant.equations.pde.stepping import ORDERS, Run, compute
 

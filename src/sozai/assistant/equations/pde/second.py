@@ -10,7 +10,7 @@ import sympy
 from sozai.assistant.equations.pde.differences import Differences, NotApplicable, System
 from sozai.assistant.equations.pde.discrete import Diverged, Newton, compiled
 from sozai.assistant.equations.pde.lines import solve_in_time, solve_steady
-from sozai.assistant.equations.pde.manufactured import cells_of
+from sozai.assistant.equations.pde.orders import cells_of
 from sozai.assistant.equations.pde.refine import COARSEST, Study
 from sozai.assistant.equations.pde.stepping import Run, one_step
 from sozai.assistant.equations.problem import Problem

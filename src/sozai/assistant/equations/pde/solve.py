@@ -14,8 +14,8 @@ from sozai.assistant.equations.pde.discrete import Diverged
 from sozai.assistant.equations.pde.form import Form
 from sozai.assistant.equations.pde.forms import weak_form
 from sozai.assistant.equations.pde.known import closed_form_verdicts
-from sozai.assistant.equations.pde.manufactured import Orders, verify
 from sozai.assistant.equations.pde.noise import without_noise
+from sozai.assistant.equations.pde.orders import Orders, verify
 from sozai.assistant.equations.pde.refine import FRAMES, Study, study
 from sozai.assistant.equations.pde.script import script_of
 from sozai.assistant.equations.pde.second import residual_verdict, second_method
