@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
-from mcp.server.mcpserver import MCPServer
-from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field
 
-import sozai
 from sozai.assistant.server.jobs import Job, Jobs, read_text
-from sozai.errors import UserError
+from sozai.assistant.server.places import Places, inside
 
 _WAIT = 20.0
 """Seconds a call waits for its job before it answers with the job's name: under every client's own patience."""
 _LONGEST = 50.0
 _STEP = 0.1
-
-INSTRUCTIONS = (
-    "Verified tools for materials science. Results are computed and checked by code and carry their verdicts. "
-    "Report verdicts with results: a failed or undecided verdict must be told, and no number may be changed or be "
-    "separated from its error. A call that takes longer answers with 'status': 'running' and a job's name: ask "
-    "job_result until it is finished. Files are named relative to the server's folder; list_files shows them. "
-    "read_output shows what a job wrote."
-)
 
 File = Annotated[str, Field(description="A file, relative to the server's folder (see list_files).", max_length=1000)]
 Minutes = Annotated[float, Field(description="Time for all of it.", gt=0, le=240)]
@@ -43,32 +31,9 @@ class Tools:
     """
 
     def __init__(self, root: Path):
-        self.root = root.resolve()
+        self.places = Places(root)
+        self.root = self.places.root
         self.jobs = Jobs(self.root)
-
-    def server(self) -> MCPServer:
-        """A server with all the tools."""
-        server: MCPServer = MCPServer("sozai", instructions=INSTRUCTIONS, version=sozai.__version__, log_level="ERROR")
-        for tool in (
-            self.check_crystal,
-            self.audit_cif,
-            self.build_structure,
-            self.design_crystals,
-            self.check_table,
-            self.design_table,
-            self.augment_table,
-            self.extract_records,
-            self.solve_equation,
-            self.library_add,
-            self.library_search,
-            self.ask,
-            self.job_result,
-            self.cancel_job,
-            self.list_files,
-            self.read_output,
-        ):
-            server.add_tool(_told(tool), name=tool.__name__, description=" ".join((tool.__doc__ or "").split()))
-        return server
 
     async def check_crystal(
         self, file: File = "", cif: Annotated[str, Field(description="Or the text of a CIF.", max_length=10**6)] = ""
@@ -77,7 +42,7 @@ class Tools:
         materials science: charge balance, distances, volume, coordination, bond valences, symmetry. Each rule gives a
         verdict: passed, failed with the amount and what to do, or not decided."""
         folder = self.jobs.folder("check_crystal")
-        return await self._run(folder, ["check", "--", self._crystal(file, cif, folder)])
+        return await self._run(folder, ["check", "--", self.places.either(file, cif, folder / "given.cif")])
 
     async def audit_cif(
         self,
@@ -96,8 +61,10 @@ class Tools:
         duplicates, formula, charge) and judge its structure by rules, if given: space group, sites, polyhedra and how
         they share, oxidation states, distances, density. exit_code 3: something failed or could not be decided."""
         folder = self.jobs.folder("audit_cif")
-        words = ["--", self._words(rules)] if rules.strip() else []
-        return await self._run(folder, ["cif", f"--check={self._crystal(file, cif, folder)}", *words])
+        words = ["--", self.places.words(rules)] if rules.strip() else []
+        return await self._run(
+            folder, ["cif", f"--check={self.places.either(file, cif, folder / 'given.cif')}", *words]
+        )
 
     async def build_structure(
         self,
@@ -119,7 +86,7 @@ class Tools:
         folder = self.jobs.folder("build_structure")
         relaxing = "--relax" if relax else "--no-relax"
         options = ["--build", relaxing, f"--minutes={minutes}", f"--seed={seed}", f"--out={folder / 'run'}"]
-        return await self._run(folder, ["cif", *options, "--", self._words(rules)])
+        return await self._run(folder, ["cif", *options, "--", self.places.words(rules)])
 
     async def design_crystals(
         self,
@@ -165,7 +132,7 @@ class Tools:
         one can be justified; the file is not changed."""
         folder = self.jobs.folder("check_table")
         options = [f"--minutes={minutes}", f"--out={folder / 'run'}", *([f"--target={target}"] if target else [])]
-        return await self._run(folder, ["check", *options, "--", self._file(file)])
+        return await self._run(folder, ["check", *options, "--", self.places.file(file)])
 
     async def design_table(
         self,
@@ -191,7 +158,7 @@ class Tools:
             ("ignore", ignore),
         ):
             options += [f"--{name}={value}" for value in values]
-        return await self._run(folder, ["design", "table", *options, "--", self._file(file)])
+        return await self._run(folder, ["design", "table", *options, "--", self.places.file(file)])
 
     async def augment_table(
         self,
@@ -204,7 +171,7 @@ class Tools:
         so in one sentence. Takes minutes: poll job_result."""
         folder = self.jobs.folder("augment_table")
         options = [f"--target={target}", f"--minutes={minutes}", f"--seed={seed}", f"--out={folder / 'run'}"]
-        return await self._run(folder, ["augment", *options, "--", self._file(file)])
+        return await self._run(folder, ["augment", *options, "--", self.places.file(file)])
 
     async def solve_equation(
         self,
@@ -233,7 +200,7 @@ class Tools:
         options += [] if tolerance is None else [f"--tolerance={tolerance}"]
         options = ["--check", f"--minutes={minutes}"] if check_only else options
         options += [f"--set={name}={value}" for name, value in parameters.items()]
-        return await self._run(folder, ["solve", *options, "--", self._words(equation)])
+        return await self._run(folder, ["solve", *options, "--", self.places.words(equation)])
 
     async def extract_records(
         self,
@@ -247,7 +214,7 @@ class Tools:
         conditions, method, each with the place in the text where it stands; doubtful ones are flagged with the reason.
         A value that is not in the text does not come out."""
         folder = self.jobs.folder("extract_records")
-        source = self._either(file, text, folder / "text.txt")
+        source = self.places.either(file, text, folder / "text.txt")
         options = [f"--property={name}" for name in properties]
         return await self._run(folder, ["extract", *options, f"--out={folder / 'run'}", "--", source])
 
@@ -255,7 +222,7 @@ class Tools:
         self, files: Annotated[Words, Field(description="Documents, tables or folders.")]
     ) -> dict[str, Any]:
         """Read documents and tables into the library of the server's folder, for library_search and ask."""
-        paths = [self._file(name) for name in files]
+        paths = [self.places.file(name) for name in files]
         folder = self.jobs.folder("library_add")
         return await self._run(folder, ["library", "add", f"--library={self.root / 'library'}", *paths])
 
@@ -266,7 +233,7 @@ class Tools:
     ) -> dict[str, Any]:
         """Find passages and rows of tables in the library, best first, verbatim, with document, page and span."""
         folder = self.jobs.folder("library_search")
-        library = f"--library={self._library()}"
+        library = f"--library={self.places.library()}"
         return await self._run(folder, ["library", "search", library, f"--count={count}", "--", words])
 
     async def ask(
@@ -276,7 +243,7 @@ class Tools:
         and cons, and next actions. Every sentence has its quote or is marked as not supported; where the library says
         nothing, so does the answer."""
         folder = self.jobs.folder("ask")
-        return await self._run(folder, ["ask", f"--library={self._library()}", "--", question])
+        return await self._run(folder, ["ask", f"--library={self.places.library()}", "--", question])
 
     async def job_result(
         self,
@@ -296,14 +263,7 @@ class Tools:
         self, pattern: Annotated[str, Field(description="Such as '*.cif' or 'papers/*'.", max_length=200)] = "*"
     ) -> dict[str, Any]:
         """Files and folders of the server's folder that match a pattern, at most 200."""
-        if pattern.startswith(("/", "~")) or ".." in Path(pattern).parts or not pattern:
-            raise UserError("a pattern stays within the server's folder", pattern)
-        found = []
-        for path in sorted(self.root.glob(pattern)):
-            if path.resolve().is_relative_to(self.root):
-                name = path.relative_to(self.root).as_posix()
-                found.append(name + "/" if path.is_dir() else f"{name} ({path.stat().st_size} bytes)")
-        return {"files": found[:200], "more": max(len(found) - 200, 0)}
+        return self.places.matching(pattern)
 
     async def read_output(
         self,
@@ -313,7 +273,7 @@ class Tools:
     ) -> dict[str, Any]:
         """Text of a file that a job wrote, 20,000 bytes at a time."""
         folder = self.jobs.get(job).folder
-        path = self._inside(folder, file, f"job {job}")
+        path = inside(folder, file, f"job {job}")
         with open(path, "rb") as stream:
             text = read_text(stream, offset, 20_000)
         return {"text": text, "size": path.stat().st_size, "offset": offset}
@@ -334,83 +294,3 @@ class Tools:
             "seconds": round(time.monotonic() - job.begun, 1),
             "next": "ask job_result with this job",
         }
-
-    def _file(self, name: str) -> str:
-        return str(self._inside(self.root, name, "the server's folder", folder=True))
-
-    def _library(self) -> str:
-        if not (self.root / "library").is_dir():
-            raise UserError("there is no library yet", "library", "read documents with library_add")
-        return self._file("library")
-
-    def _crystal(self, file: str, cif: str, folder: Path) -> str:
-        return self._either(file, cif, folder / "given.cif")
-
-    def _either(self, file: str, text: str, kept: Path) -> str:
-        if bool(file.strip()) == bool(text.strip()):
-            raise UserError("name a file or give a text, one of the two", kept.name)
-        if file.strip():
-            return self._file(file)
-        kept.write_text(text, encoding="utf-8", errors="replace")
-        return str(kept)
-
-    def _words(self, text: str) -> str:
-        """Words, or a file of the server's folder that they name; never another file."""
-        stripped = text.strip()
-        if not stripped:
-            raise UserError("is empty", "the text")
-        names_file = stripped.lower().endswith((".yaml", ".yml", ".json")) and "\n" not in stripped
-        if names_file or (len(stripped) < 200 and (self.root / stripped).is_file()):
-            return self._file(stripped)
-        if os.path.isabs(stripped) or stripped.startswith("~"):
-            raise UserError("names a file outside the server's folder", stripped[:100])
-        return stripped
-
-    @staticmethod
-    def _inside(root: Path, name: str, where: str, folder: bool = False) -> Path:
-        """The file of a name, links followed, if it is within a folder."""
-        try:
-            path = (root / name.strip()).resolve(strict=True)
-        except (OSError, ValueError, RuntimeError):
-            path = None
-        if path is None or not path.is_relative_to(root) or not (path.is_file() or (folder and path.is_dir())):
-            raise UserError("is no file there", f"'{name[:200]}' in {where}", "list_files shows what is")
-        return path
-
-
-def _told(tool: Any) -> Any:
-    """The tool with its mistakes told to the assistant as sentences."""
-    from functools import wraps
-
-    @wraps(tool)
-    async def call(**arguments: Any) -> dict[str, Any]:
-        try:
-            return await tool(**arguments)
-        except UserError as error:
-            raise ToolError(error.sentence()) from error
-        except OSError as error:
-            raise ToolError(f"{error.filename or 'a file'}: {(error.strerror or 'cannot be used').lower()}.") from error
-
-    return call
-
-
-def serve(root: Path, port: int | None = None) -> None:
-    """Serve the tools until the client leaves, on standard input and output or on this machine's port.
-
-    Args:
-        root: see ``Tools``.
-        port: of http://127.0.0.1/mcp; without one, standard input and output.
-
-    Raises:
-        UserError: the folder is none.
-    """
-    if not root.is_dir():
-        raise UserError("is no folder", str(root), "name the folder whose files the tools may read")
-    tools = Tools(root)
-    try:
-        if port is None:
-            tools.server().run("stdio")
-        else:
-            tools.server().run("streamable-http", host="127.0.0.1", port=port)
-    finally:
-        tools.jobs.close()
