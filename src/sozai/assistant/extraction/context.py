@@ -140,13 +140,18 @@ class Context:
         standing = 1.5 if self.subjects.get(key, 0) else 1.0
         if is_reagent(mention) or re.fullmatch(r"[A-Z][a-z]?", mention.text):
             standing *= 0.4
-        for kind, written in _BUILT:
-            if kind & set(nouns):
-                standing *= 2.5 if written.search(mention.text) or written.search(mention.meaning) else 1.0
+        standing *= 2.5 if any(is_built_as(mention, noun) for noun in nouns) else 1.0
         owners = [other for other in self.weights if set(nouns) & self.nouns.get(other, set())]
         if owners:
             standing *= 2.0 if key in owners else 0.7
         return standing
+
+
+def is_built_as(mention: Mention, noun: str) -> bool:
+    """Whether a name looks like that of a copolymer, a blend, a composite, where the noun says one: PEO-b-PS."""
+    return any(
+        noun in nouns and (written.search(mention.text) or written.search(mention.meaning)) for nouns, written in _BUILT
+    )
 
 
 def listed_before(value: Value, number: int, context: Context) -> Mention | None:

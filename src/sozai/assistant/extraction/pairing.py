@@ -21,6 +21,7 @@ from sozai.assistant.extraction.conduction import of_electrons
 from sozai.assistant.extraction.context import (
     CLEAR,
     Context,
+    is_built_as,
     learn_variables,
     listed_before,
     meant,
@@ -38,10 +39,10 @@ from sozai.assistant.extraction.owners import (
     without_parts,
 )
 from sozai.assistant.extraction.quantities import Found, find_quantities
-from sozai.assistant.extraction.ranking import Candidate, candidates_of, chances, key_of, probability, weights
+from sozai.assistant.extraction.ranking import Candidate, candidates_of, chances, key_of, noun_of, probability, weights
 from sozai.assistant.extraction.record import Quantity, Record
 from sozai.assistant.extraction.record_features import material_features, record_features, together
-from sozai.assistant.extraction.samples import AS_DESCRIBED, DESCRIBED, called, is_mixture_of, sample_of
+from sozai.assistant.extraction.samples import AS_DESCRIBED, DESCRIBED, is_mixture_of, sample_of
 from sozai.assistant.extraction.schema import Property
 from sozai.assistant.extraction.subjects import Choice, choose, is_of_another
 from sozai.assistant.extraction.unnamed import Value
@@ -167,6 +168,8 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
         if by_rule is not None and key_of(mention.meaning) != key_of(by_rule.meaning):
             doubts.append(f"it may be a value of {by_rule.text}")
     sample, described_here = sample_of(value, one, mentions, document.text, plain, start, end, pieces, same), True
+    if sample is not None and any(is_built_as(c.mention, noun_of(sample.text.split()[-1])) for c in candidates):
+        sample = None  # "the diblock copolymer" is PEO-b-PS
     if sample is None and (candidates or by_rule is None):
         sample, described_here = context.sample_meant(number, mentions, one.start), False
     if mention is not None:
@@ -191,8 +194,6 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
     if candidates:
         seen = together(seen | material_features(candidates[best].features, shares[best], device))
     chance = probability(seen, device) if mention is not None else 0.0
-    if sample is None and mention is None and not candidates and choice is not None and not context.weights:
-        sample = called(choice.mention, plain)
     better = mention is None or chance < weights()["threshold"]["material"]
     if mention is not None and sample is not None and mention.end <= start:
         better = (

@@ -37,7 +37,7 @@ _PHRASE = re.compile(
     rf"(?<![\w-])(?P<words>(?:{_WORD}\s){{1,4}}){_NOUN}(?![\w-])(?!\s(?:(?:[A-Z]+|[a-z-]+ed|gas|ion|exchange)\s)?{_NOUN}(?![\w-]))"
 )
 _MIXTURE = re.compile(
-    r"(?:(?:[\w-]+\s){0,2})?(?:hybrid|composite|nanocomposite|blended?|mixed|mixed-matrix|multilayer|modified|unmodified|functionali[sz]ed|non-\w+|un(?!iform)\w+ed)\b",
+    r"(?:(?:[\w-]+\s){0,2})?(?:hybrid|composite|nanocomposite|blended?|TFC|TFN|thin-film|mixed|mixed-matrix|multilayer|modified|unmodified|functionali[sz]ed|non-\w+|un(?!iform)\w+ed)\b",
     re.IGNORECASE,
 )
 _FILLER = re.compile(

@@ -28,6 +28,11 @@ _THAT_OF = re.compile(
     r"\b(?:that|those)\s(?:of|for|in)\s(?P<whose>(?:the\s|an?\s|its\s)?(?:[\w-]+\s){1,3}?)(?:(?:was|is|were|are|being|reached)\s)?(?:only\s|about\s|~\s?|\(\s?)?$",
     re.IGNORECASE,
 )
+_VALUE_OF = re.compile(
+    r"\b(?:than|similar to|comparable (?:to|with)|compared (?:to|with))\s(?:the\s)?[^,;()]{3,40}\sof\s"
+    r"(?P<whose>(?:the\s|an?\s)?(?:[a-z-]+\s){1,3})$"
+)
+"""Before a bracket: "smaller than the self-diffusion coefficient of liquid water"."""
 _REST = re.compile(r"(?:(?:,\sand|,|\sand)\s~?\d[\d.±×^()-]*\s?[^\s,;\d]{1,12}(?=\s(?:for|of|in|and)\b|,))+")
 """For "1 GPa and 2 MPa, versus 3 GPa and 4 MPa for A": the rest of the second list."""
 _OF = re.compile(
@@ -155,7 +160,8 @@ def choose(value: Found, cue: tuple[int, int] | None, rank: tuple[int, int] | No
             gap = plain[value.end : mention.start]
             if _AGAINST.search(plain[start : value.start]) and (rest := _REST.match(gap)):
                 gap = gap[rest.end() :]
-            if _FOR.fullmatch(gap) and not _COMPARED.search(plain[value.end : mention.start]):
+            added = re.search(r"\bby\s(?:using|use|adding|addition|incorporat\w+)\s", gap) or is_helper(plain, mention)
+            if _FOR.fullmatch(gap) and not added and not _COMPARED.search(plain[value.end : mention.start]):
                 return Choice(mention, "for")
             break
     if (told := _THAT_OF.search(plain, start, value.start)) is not None:
@@ -304,7 +310,10 @@ def is_added(plain: str, start: int, mention: Mention) -> bool:
 
 def is_of_another(plain: str, start: int, value: int, mentions: Sequence[Mention]) -> bool:
     """Whether a value is said to be that of something that is no known name: "that of the silicone 3 MPa"."""
-    found = _THAT_OF.search(plain, start, value)
+    bracket = in_brackets(plain, start, value)
+    found = _THAT_OF.search(plain, start, value) or (
+        _VALUE_OF.search(plain, start, bracket) if bracket is not None else None
+    )
     return found is not None and not any(found.start("whose") <= m.start < value for m in mentions)
 
 
