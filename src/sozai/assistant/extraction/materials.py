@@ -31,7 +31,9 @@ _SUFFIX_WORDS = re.compile(
     r"(?:oligomer\w*|oligosaccharide\w*|polyol|polymer\w*|polydispers\w*|polycrystal\w*|polyhedr\w*|polymorph\w*|polyelectrolyte\w*|polycondens\w*|polyaddition|polyester\s?ification|polarized|polynomial\w*|polytype\w*|polysomnograph\w*|polyanion\w*|polycation\w*|polymeri[sz]\w*|polyesterification|polyols|polycyclic|polyphenol\w*|polychromat\w*|polyvalent|polyfunctional)$",
     re.I,
 )
-_BROKEN = re.compile(r"^\(|^[^(]*\)|\)\s?(?:and|with|from|prepared)\b|\s(?:prepared|synthesi[sz]ed|derived)\s")
+_BROKEN = re.compile(
+    r"^\(|^[^(]*\)|\)\s?(?:and|with|from|prepared)\b|\s(?:prepared|synthesi[sz]ed|derived|were|was|are|is)\s"
+)
 """A long form of which a bracket is missing, or that is a clause."""
 _ORGANIC = re.compile(r"(?=.*C)(?=.*H)(?:[CHO]\d*)+|[A-Z][A-Za-z\d]*(?:SO3H|COOH|CO2H|PO3H2?)")
 _NOUNS = r"(?:membrane|film|polymer|copolymer|composite|blend|ceramic|electrolyte|pellet|sample|glass|fib|network|hydrogel|foam|resin|elastomer|alloy|cathode|anode|electrode|powder|nano|matrix|layer|coating)"  # noqa: E501
@@ -48,6 +50,9 @@ _NO_NAME = re.compile(
 """A unit's power, a person, or the number average of a molar mass."""
 _MIXED = re.compile(r"(?<![\w(])\((?:[A-Z][a-z]?,\s?){1,4}[A-Z][a-z]?\)(?:[A-Z][a-z]?|[\d.xyδ{}_-])+(?![a-z])")
 """``(Bi,Sb)2Te3``."""
+_SLASHED_BEFORE = re.compile(r"(?<![\w/.-])(?P<part>[A-Z][A-Za-z\d-]{0,9}[A-Z\d])/$")
+_SLASHED_BEHIND = re.compile(r"/(?P<part>[A-Z][A-Za-z\d]{0,5}[A-Z](?:-\d{1,3})?)(?![\w/-])")
+_PREFIX = re.compile(r"(?<![\w-])(?P<part>(?:meta|para|ortho|homo|star|linear|cyclic|iso|syndio|[smpiahlf])-)$")
 _NYLON = re.compile(r"[Nn]ylon[\s-]?\d{1,2}(?:[,.\s]\d{1,2})?(?![\w%])")
 _LABEL = re.compile(
     r"(?:\b(?:[Ss]amples?|[Ss]pecimens?|[Cc]ells?|[Mm]embranes?|[Pp]olymers?|[Cc]opolymers?|[Ff]ilms?|[Cc]ompounds?|[Mm]ix(?:ture)?|[Bb]atch|[Aa]lloys?|[Cc]omposites?|[Bb]lends?|[Hh]ydrogels?|[Gg]els?|[Rr]esins?|[Gg]lass(?:es)?|[Ff]oams?|[Ff]ib(?:er|re)s?|[Cc]oatings?|[Pp]olyimides?|[Pp]olyamides?)[\s-](?P<one>[A-Z]\d{0,2}|\d{2}(?:[A-Z]\d|-\d{2})|\d{1,2}[a-z]?|[IVX]{1,4})(?![\w-]|\.\d))"
@@ -59,7 +64,7 @@ _CAPITALS = re.compile(
     r"(?<![\w-])(?<!\d\.)(?=[A-Za-z\d.-]*[A-Z][a-z\d-]?[A-Za-z\d]*[A-Z])(?:[A-Za-z]{0,3}\d{0,2}|\d-|\d{1,2}\.\d{1,2})[A-Z][A-Za-z\d]*(?:[-:][A-Za-z\d]+(?:\.\d+)?)*(?:s\b)?(?!\w|\.\d)"
 )
 _ENDING = re.compile(
-    r"-(?:based|doped|type|like|coated|grafted|supported|modified|containing|functionalized|free|rich|filled)$"
+    r"-(?:based|doped|type|like|coated|grafted|supported|modified|containing|functionalized|free|rich|filled|stabili[sz]ed|substituted|infiltrated|impregnated|derived)$"
 )
 _ASIDE_CHEMICALS = frozenset(["H2", "N2", "O2", "Ar", "He", "CO2", "CH4", "H2O", "NH3", "CO", "NO", "NO2", "NOx", "C3H8", "SO2", "H2S", "C3H6", "C2H6", "C2H4", "C4H10", "HCl", "NaOH", "KOH", "NaCl", "KCl", "LiCl", "LiBr", "CaCl2", "MgCl2", "MgSO4", "Na2SO4", "H2SO4", "HNO3", "H3PO4", "AlCl3", "FeCl3", "CuCl", "CuBr", "CuSO4", "HF", "HBr", "NaHCO3", "Na2CO3", "K2CO3", "CHCl3", "CH2Cl2", "H2O2", "KBr", "NaBH4", "LiOH", "C2H5OH", "CH3OH", "NaNO3", "AlBr3", "FeCl2", "C2H5", "CH3", "OEt", "OMe"])  # fmt: skip  # noqa: E501
 """Gases, solvents and reagents: values are seldom theirs."""
@@ -252,7 +257,24 @@ class Names:
             for m in without_overlaps(found)
             if not (window.startswith("-type ", m.end) or _NO_NAME.match(window, m.start))
         ]
-        return with_modifiers(joined(kept, self.text, self.plain), self.text, self.plain, start)
+        whole = [self._whole(mention) for mention in joined(kept, self.text, self.plain)]
+        return with_modifiers(whole, self.text, self.plain, start)
+
+    def _whole(self, mention: Mention) -> Mention:
+        """The name with an unknown part behind or before a slash, ``BMI/POSS-5``, and ``meta-PI`` with its prefix."""
+        if mention.kind not in ("name", "abbreviation", "label"):
+            return mention
+        before = _SLASHED_BEFORE.search(self.plain, max(0, mention.start - 14), mention.start)
+        after = _SLASHED_BEHIND.match(self.plain, mention.end)
+        prefix = _PREFIX.search(self.plain, max(0, mention.start - 8), mention.start)
+        first = before.start("part") if before and before["part"] not in self.not_materials else mention.start
+        last = after.end() if after and after["part"] not in self.not_materials else mention.end
+        if prefix is not None and mention.kind == "abbreviation" and first == mention.start:
+            first = prefix.start("part")
+        if (first, last) == (mention.start, mention.end):
+            return mention
+        text = self.text[first:last]
+        return replace(mention, start=first, end=last, text=text, meaning=text)
 
     def _trusted(self, word: str) -> bool:
         """Whether letters in capitals that no list knows are used as a material's name somewhere in the document."""

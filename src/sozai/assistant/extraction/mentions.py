@@ -13,6 +13,8 @@ _JOINT = re.compile(r"\s?(?:-|/|\+|:|–|\|{1,2})\s?")
 _DOPED = re.compile(
     r"(?:-|\s)?(?:co-?|-co-)?(?:doped|substituted|stabili[sz]ed|containing|coated|modified|infiltrated|impregnated|added|reinforced|filled|supported|rich)[\s-]+$"
 )
+_AS = re.compile(r"(?:\s\([^()]*\))?\sas\s")
+"""Behind what is no part of a name: "PSf with PVP as pore former"."""
 _BASED = re.compile(r"-(?:based|containing|type|derived)\s(?:[a-z]+\s)?")
 _WITH = re.compile(
     rf"\s(?:with|containing|complexed with|blended with|doped with|stabili[sz]ed with|filled with|loaded with)\s(?:{_SHARE})?$"  # noqa: E501
@@ -134,13 +136,14 @@ def with_modifiers(mentions: Sequence[Mention], text: str, plain: str, start: in
         named = mention.kind in ("formula", "name", "abbreviation")
         if out and named and out[-1].kind in ("formula", "name", "abbreviation"):
             gap = plain[out[-1].end : mention.start]
-            if gap.startswith(")") and len(out) > 1 and out[-1].start - out[-2].end <= 2 and _WITH.fullmatch(gap[1:]):
+            bracketed = gap.startswith(")") and len(out) > 1 and out[-1].start - out[-2].end <= 2
+            if bracketed and _WITH.fullmatch(gap[1:]) and not _AS.match(plain, mention.end):
                 out.pop()  # poly(ethylene oxide) (PEO) with ...
                 gap = gap[1:]
             if _BASED.fullmatch(gap) and out[-1].end - out[-1].start <= 12:
                 meaning = mention.meaning  # "TPM-based PI" is a PI
                 mention = replace(_grown(mention, out.pop().start, mention.end, text), meaning=meaning)
-            elif _DOPED.fullmatch(gap) or _WITH.fullmatch(gap):
+            elif _DOPED.fullmatch(gap) or (_WITH.fullmatch(gap) and not _AS.match(plain, mention.end)):
                 mention = _grown(mention, out.pop().start, mention.end, text)
         if named:
             lead = plain[max(start, mention.start - 40) : mention.start]

@@ -78,6 +78,10 @@ _MADE_FROM = re.compile(
     r"(?:of\s|between\s)?(?:the\s)?(?:[\w-]+\s){0,1}$",
     re.IGNORECASE,
 )
+_BUILT_OF = re.compile(
+    r"\b(?:copolymer|terpolymer|blend|composite|hybrid|mixture|complex)(?:e?s)?\s"
+    r"(?:of|from|between|based on|composed of|consisting of)\s$"
+)
 _VERB = re.compile(
     r"\)?\s(?:[a-z]+s?\s)?(?:[a-z]+ly\s)?(?:was|were|is|are|has|had|have|show|exhibit|gave|give|reach|possess|display|deliver|yield|attain)"
 )
@@ -276,8 +280,11 @@ def asides(mentions: Sequence[Mention], plain: str, start: int) -> list[Mention]
             and re.match(r"\s?(?:\([^()]*\))?[,;.]", plain[second.end :][:40])
         ):
             out.append(first)
+    if any(re.search(r"-(?:b|co|g|block)-|/", m.text) for m in mentions):  # "a copolymer of A and B, A-b-B,"
+        out += [m for m in mentions if m not in out and _BUILT_OF.search(plain[max(start, m.start - 40) : m.start])]
     for run in lists_of(mentions, plain):
         followers = run[1:] if run[0] in out and not is_compared(plain, start, run[0]) else []
+        followers = [one for one in followers if re.search(r"-(?:b|co|g|block)-|/", one.text) is None]
         out += [one for one in followers if one not in out and not is_followed_by_verb(plain, one)]
     return out
 
