@@ -198,6 +198,8 @@ def attach(name: str, value: Found, rank: tuple[int, int] | None, same_property:
         same = clause_of(pieces, before[-1].start) == clause_of(pieces, value.start)
         return before[-1], not same and len(mine) > 1
     home = clause_of(pieces, value.start)
+    if (shared := _of_the_next(value, same_property, mine, plain, pieces)) is not None:
+        return shared, False
     mine = [
         condition
         for condition in mine
@@ -214,6 +216,24 @@ def attach(name: str, value: Found, rank: tuple[int, int] | None, same_property:
         return mine[0], False
     earlier = [condition for condition in mine if condition.end <= value.start]
     return (earlier[-1], True) if earlier else (mine[-1], True)
+
+
+def _of_the_next(
+    value: Found,
+    same_property: Sequence[Found],
+    mine: Sequence[Condition],
+    plain: str,
+    pieces: Sequence[tuple[int, int]],
+) -> Condition | None:
+    """The condition behind the next value, where "and" joins the two: "0.12 and a resistance of 0.21 at T"."""
+    later = [other for other in same_property if other.start >= value.end]
+    if not later or re.search(r"[;:]|\b(?:while|whereas|but)\b", plain[value.end : later[0].start]):
+        return None
+    if not re.match(r",?\sand\s", plain[value.end :][:6]):
+        return None
+    end = later[1].start if len(later) > 1 else pieces[clause_of(pieces, later[0].start)][1]
+    behind = [c for c in mine if later[0].end <= c.start < end and c.start - later[0].end < 40]
+    return behind[0] if behind else None
 
 
 _TOGETHER = (
@@ -273,6 +293,12 @@ def is_making(plain: str, start: int, place: int, pieces: Sequence[tuple[int, in
         return False
     bracket = in_brackets(plain, start, place)
     lead = plain[(bracket if bracket is not None else start) : place]
+    if re.search(
+        r"\b(?:up)?on\s(?:heating|cooling)\s(?:[a-z]+\s){0,3}(?:from|to)\s(?:[\d.]+\s?(?:°C|K)?\sto\s)?$",
+        lead,
+        re.IGNORECASE,
+    ):
+        return False
     made = max(
         re.compile(rf"(?<![A-Za-z-])(?:{_MAKING})\w*", re.IGNORECASE).finditer(lead),
         key=lambda match: match.end(),
@@ -284,7 +310,9 @@ def is_making(plain: str, start: int, place: int, pieces: Sequence[tuple[int, in
             return False
         return (
             re.match(
-                r"[^,.;()]{0,14}\s(?:for\s\d+(?:\.\d+)?\s?(?:h|min|s|d)|anneal|sinter|calcin|heat treatment)", tail
+                r"(?![^,.;()]{0,14}\s(?:after|before)\b)"
+                r"[^,.;()]{0,14}\s(?:for\s\d+(?:\.\d+)?\s?(?:h|min|s|d)|anneal|sinter|calcin|heat treatment)",
+                tail,
             )
             is not None
         )

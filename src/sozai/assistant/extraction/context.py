@@ -237,7 +237,14 @@ def resolved(
             near = [one for one in found if one.unit is None and _variable_of(one, found, plain, start) == variable]
             if len(near) > 1:
                 place = found[value.number].start
-                numbers[variable] = min(near, key=lambda one: abs(one.start - place)).value
+                earlier = [one for one in near if one.start < place]
+                first = min(found[other.number].start for other in values)
+                told = (
+                    earlier[-1]
+                    if earlier and near[0].start < first
+                    else min(near, key=lambda one: abs(one.start - place))
+                )
+                numbers[variable] = told.value
     return resolve(formula, numbers) or mention.text
 
 

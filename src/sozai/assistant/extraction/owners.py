@@ -32,7 +32,7 @@ _SUBJECT = re.compile(
 )
 _ORIGIN = re.compile(r"\bfrom\s(?:an?\s|the\s)?(?:initial(?:ly)?\s)?(?:[\d.]+,?\s(?:and\s)?){0,4}$")
 _AFTER = re.compile(
-    r"\b(?:with|after|by|upon|on|through|using|adding)\s(?:the\s|an?\s)?(?:[a-z]+\s){0,2}$", re.IGNORECASE
+    r"\b(?i:with|after|by|upon|on|through|using|adding)\s(?:the\s|an?\s)?(?:(?!in\s|of\s|for\s)[a-z]+\s){0,2}$"
 )
 _REFERENCE = re.compile(
     r"\b(?:references?|literature(?:\svalues?)?|theor(?:y|etical)(?:\s\w+)?|counterparts?|controls?|others|previous\s\w+|state[- ]of[- ]the[- ]art(?:\s\w+)?|benchmarks?)$",  # noqa: E501
