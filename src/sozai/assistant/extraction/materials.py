@@ -51,7 +51,7 @@ _NO_NAME = re.compile(
 _MIXED = re.compile(r"(?<![\w(])\((?:[A-Z][a-z]?,\s?){1,4}[A-Z][a-z]?\)(?:[A-Z][a-z]?|[\d.xyδ{}_-])+(?![a-z])")
 """``(Bi,Sb)2Te3``."""
 _SLASHED_BEFORE = re.compile(r"(?<![\w/.-])(?P<part>[A-Z][A-Za-z\d-]{0,9}[A-Z\d])/$")
-_SLASHED_BEHIND = re.compile(r"/(?P<part>[A-Z][A-Za-z\d]{0,5}[A-Z](?:-\d{1,3})?)(?![\w/-])")
+_SLASHED_BEHIND = re.compile(r"/(?P<part>[A-Z][a-z\d]{0,3}[A-Z][A-Za-z\d]{0,4}(?:-\d{1,3})?)(?![\w/-])")
 _PREFIX = re.compile(r"(?<![\w-])(?P<part>(?:meta|para|ortho|homo|star|linear|cyclic|iso|syndio|[smpiahlf])-)$")
 _NYLON = re.compile(r"[Nn]ylon[\s-]?\d{1,2}(?:[,.\s]\d{1,2})?(?![\w%])")
 _LABEL = re.compile(

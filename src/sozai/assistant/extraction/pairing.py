@@ -149,7 +149,9 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
     )
     dropped = every - {key_of(m.meaning) for m in mentions}  # nor is it theirs because they were named before
     candidates = [c for c in candidates if key_of(c.mention.meaning) not in dropped]
-    by_rule = None if by_rule is not None and key_of(by_rule.meaning) in dropped else by_rule
+    if by_rule is not None and key_of(by_rule.meaning) in dropped:
+        by_rule = None
+        candidates = [c for c in candidates if not c.features.get("in passing before")]
     if compared is not None:
         candidates = [c for c in candidates if key_of(c.mention.meaning) == key_of(compared.meaning)]
     cues = [v.cue for v in values if v.cue is not None]

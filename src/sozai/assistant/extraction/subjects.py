@@ -12,7 +12,7 @@ from sozai.assistant.extraction.mentions import Mention
 from sozai.assistant.extraction.quantities import Found
 
 _LIST = re.compile(
-    r"\s?(?:\([^()]{1,30}\))?\s?(?:,\s?and|,|and|or|&|;)\s?(?:the\s|that of\s|those of\s|for\s|of\s|samples?\s|pure\s|pristine\s|neat\s)*",  # noqa: E501
+    r"\s?(?:\([^()]{1,30}\))?\s?(?:,\s?and|,|and|or|&|;|<|>)\s?(?:the\s|that of\s|those of\s|for\s|of\s|samples?\s|pure\s|pristine\s|neat\s)*",  # noqa: E501
     re.IGNORECASE,
 )
 _FOR = re.compile(
@@ -44,7 +44,7 @@ _COMPARED = re.compile(
     re.IGNORECASE,
 )
 _ASIDE = re.compile(
-    r"(?:\bwith|\bby|\bon|\bonto|\busing|\bfrom|\bvia|\bas|\bin|\bunder|\badding|\bsuch as|\bincluding|\bpresence of|\be\.g\.,?|\baddition of|\bdoping|\bsubstitution of|\bcontent of|\bloading of|\bconcentration of|\bamount of|\bbetween|\binto|\bagainst|\bimpregnating|\bwithout|\b\d\s?%|\bwt%|\bmol%|\bof conductive)\s(?:the\s|a\s|an\s|of\s)*(?:[\w-]+\s){0,1}$",  # noqa: E501
+    r"(?:\bwith|\bby|\bon|\bonto|\busing|\bfrom|\bvia|\bas|\bin|\bunder|\badding|\bsuch as|\bincluding|\bpresence of|\be\.g\.,?|\baddition of|\bdoping|\bsubstitution of|\bcontent of|\bloading of|\bconcentration of|\bamount of|\bbetween|\binto|\bagainst|\bamong|\bamongst|\bimpregnating|\bwithout|\b\d\s?%|\bwt%|\bmol%|\bof conductive)\s(?:the\s|a\s|an\s|of\s)*(?:[\w-]+\s){0,1}$",  # noqa: E501
     re.IGNORECASE,
 )
 
