@@ -202,6 +202,8 @@ def test_the_verdict_follows_the_folds():
     assert "If it must be forest, X (2 synthetic" in verdict.sentence
     assert verdict.ten_more == pytest.approx(0.1 / np.log(2) * np.log(1.25))
     assert ten_more([10.0], [0.2], 10) is None and ten_more([10.0, 20.0], [0.5, 0.4], 20) == 0.0
+    flat = decide(weaker, ("forest", "ridge"), recipe, {"ridge": ([20.0, 40.0], [0.6, 0.6])}, 40, "y")
+    assert "ten more experiments would hardly either (less than 0.001 R2). Train ridge" in flat.sentence
     failed = [{**fold, "augmented": {}} for fold in weaker]
     verdict = decide(failed, ("forest", "ridge"), None, {}, 40, "y")
     assert not verdict.use and verdict.best is None and not verdict.gains and "no generator" in verdict.sentence

@@ -30,6 +30,8 @@ nothing, and in the one learner that is named. Chosen on the tables of ``PRIORS`
 HEAD_START = 0.05
 """Share by which synthetic rows must lower the squared error of the best on real rows alone to be chosen; as ``SURE``
 chosen on the tables of ``PRIORS``."""
+LITTLE = 0.001
+"""Gain in R2 that no experiments are recommended for."""
 Pick = tuple[str, int]
 """A learner, and whether it learns from synthetic rows."""
 
@@ -284,7 +286,11 @@ def _of_one(real: Augmentation, gain: Gain, recipe: str, rows: int, target: str)
 
 def _instead(real: Augmentation) -> str:
     """What to do without synthetic rows."""
-    more = f"; ten more experiments would, by about {real.ten_more:+.3f} R2" if real.ten_more else ""
+    more = ""
+    if real.ten_more is not None:
+        more = f"; ten more experiments would, by about {real.ten_more:+.3f} R2"
+        if real.ten_more < LITTLE:
+            more = f"; ten more experiments would hardly either (less than {LITTLE:g} R2)"
     return f"{more}. Train {real.best_real} on the real rows alone: R2 {real.best_real_r2:.2f}."
 
 
