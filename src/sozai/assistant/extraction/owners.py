@@ -88,6 +88,8 @@ def _without_parts_of_cells(
     used = (
         [m for m in materials if m.start - start < 40 and _TREATED_WITH.search(plain, start, m.start)] if before else []
     )
+    shares = [m for m in materials if is_added(plain, start, m)]  # "with 1 vol% Pd" beside the electrode's own name
+    used += shares if len(shares) < len(materials) else []
     return [m for m in mentions if m not in (*parts, *used, *counted)]
 
 
