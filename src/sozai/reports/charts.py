@@ -181,7 +181,8 @@ def bars(
     parts = [_ticks_below(across, height - BOTTOM)]
     origin = float(across.place(0.0)) if zero else float(across.start)
     # No digit that the eye could not see on the axis: noise about 0 is not 6.6e-05.
-    finest = math.ceil(-math.log10(max(np.ptp([0.0, *ends]), 1e-300) / 500))
+    extent = max(float(np.ptp([0.0, *ends])), 1e-300)
+    finest = math.ceil(-math.log10(extent / 500))
     for place, (name, value) in enumerate(values.items()):
         y, end = TOP + row * place, float(across.place(value))
         shade = "accent" if value >= 0 else "bad"
@@ -193,7 +194,8 @@ def bars(
         if name in wide:
             low, high = across.place([value - wide[name], value + wide[name]])
             parts.append(polyline([low, high], [y + 12, y + 12], "ink"))
-        parts.append(text(WIDTH - 62, y + 16, f"{round(value, finest):.3g}", 12, "soft"))
+        told = value if abs(value) > extent / 100 else round(value, finest)
+        parts.append(text(WIDTH - 62, y + 16, f"{told:.3g}", 12, "soft"))
     return figure(WIDTH, height, label, "".join(parts))
 
 
