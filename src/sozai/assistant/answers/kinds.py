@@ -1,4 +1,7 @@
-"""What kind of thing an answer must hold beside the words of its question: how many, how long, which year, what price."""
+"""What kind of thing an answer must hold beside the words of its question: how many, how long, which year, what price.
+
+"How many cycles" asks for a number with cycles behind it, "how long" for a time: a passage without is no answer.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +29,16 @@ _WRITTEN = (
     (r"\b(?:what|which) year\b|^\s*when (?:was|were|did)\b", r"\b(?:1[89]|20)\d\d\b"),
     (r"\bhow much (?:money )?(?:does|do|did|is|are|would) .*\bcosts?\b|\b(?:the|what) (?:\w+ )?price of\b|"
      r"\bhow many (?:dollars|euros)\b", r"[$€£¥]|\b(?:USD|EUR|dollars?|euros?|cents?|yen|yuan)\b"),
-    (r"\b(?:what|which) (?:compan(?:y|ies)|manufacturers?|brands?|suppliers?|firms?)\b|\bwho (?:makes|sells|supplies)\b",
-     r"\b(?:Inc|Ltd|GmbH|Corp|SE|AG|LLC|Co\.,|compan\w+|manufactur(?:er|ed by)\w*)\b"),
+    (r"\b(?:what|which) (?:compan(?:y|ies)|manufacturers?|brands?|suppliers?|firms?)\b|"
+     r"\bwho (?:makes|sells|supplies)\b", r"\b(?:Inc|Ltd|GmbH|Corp|SE|AG|LLC|compan\w+|manufactur(?:er|ed by)\w*)\b"),
     (r"\b(?:what|which) (?:countr(?:y|ies)|cit(?:y|ies)|universit(?:y|ies)|institutes?)\b",
      r"\b(?:Universit|Institut|Laborator|Japan|China|Korea|German|France|U\.?S\.?A|America|Europe|India)\w*"),
 )  # fmt: skip
 _NO_UNIT = re.compile(r"\bhow (?:large|big|small)\b|\btoo (?:much|thick|long|hot|high|many)\b", re.I)
 """A size may be a length, an area or a volume; what is too thick may be told by an amount."""
 _AMOUNT = re.compile(r"\bhow much\b|\bwhat (?:share|fraction|percentage|percent|portion)\b", re.I)
+_TIMES = re.compile(r"\d[\s-]?(?:times|fold)\b|\b(?:twice|double|half)\b", re.I)
+_IN_UNIT = re.compile(r"\bin (?P<unit>[a-z]+)\s*\??$", re.I)
 _SPANS = re.compile(r"\b(?:second|minute|hour|day|week|month|year)s\b", re.I)
 
 
@@ -52,6 +57,8 @@ def tests_of(question: str) -> tuple[Test, ...]:
     quantity = asked_quantity(question)
     if quantity is not None and not _NO_UNIT.search(question):
         made.append(_has_unit(quantity[1]))
+    elif (said := _IN_UNIT.search(question)) is not None and (unit := _unit(said["unit"])) is not None:
+        made.append(_has_unit(unit))
     elif (many := _HOW_MANY.search(question)) is not None:
         made.append(_counts(many["things"]))
     elif _AMOUNT.search(question):
@@ -74,11 +81,18 @@ def _has_unit(unit: str) -> Test:
     return test
 
 
+def _unit(word: str) -> str | None:
+    """The unit (pint) that a word of a question means; ``None`` where it means none."""
+    measured = find_quantities(f"1 {word}")
+    return measured[0].unit if measured else None
+
+
 def _counts(things: str) -> Test:
     """Things that are counted stand behind a number ("ten thermal cycles"); those that are units behind theirs."""
     noun = things.split()[-1]
-    measured = find_quantities(f"1 {things.split()[0]}")
-    unit = measured[0].unit if measured else None
+    if things.lower().startswith("times more"):
+        return _holds(_TIMES)
+    unit = _unit(things.split()[0])
     if unit is not None:
         return _has_unit(unit)
     written = re.compile(

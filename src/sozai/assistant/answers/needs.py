@@ -38,13 +38,20 @@ _FEWER = (
 _NUMBER = re.compile(r"(?<![\w.-])\d+(?:\.\d+)?(?![\w.]*\w)")
 
 _BRACKETED = re.compile(
-    r"(?<![\w(])(?:poly\((?:[^()]|\([^()]*\))+\)[\w-]*|[\w-]*[A-Z][\w-]*\([\w-]+\)[\w-]*(?:\([\w-]+\))?|[A-Z]\w*/[a-z]{3,})"
+    r"(?<![\w(])(?:poly\((?:[^()]|\([^()]*\))+\)[\w-]*|"
+    r"[\w-]*[A-Z][\w-]*\([\w-]+\)[\w-]*(?:\([\w-]+\))?|[A-Z]\w*/[a-z]{3,})"
 )
 _QUANTITIES = (
     "capacity|coefficients?|resistances?|density|temperature|voltage|rate|energy|strength|ratio|conductivity|number|"
     "current|potential|efficiency|pressure|length|time|area|volume|content|degree|index|uptake"
 )
-_DIFFICULT = re.compile(r"\b(?:hard|easy) to\b", re.I)
+_ASIDE = re.compile(r"\b(?:hard|easy) to\b|\b(?:wt|mol|at|vol)\.?\s?%", re.I)
+"""Neither a hardness nor atoms are asked for."""
+_REACHES = re.compile(
+    r"\b(?:what|which) (?:[\w-]+ ){1,4}(?:do|does|did|can|could|will|would|was|were) .*\b(?:reach\w*|give|have|show|"
+    r"get|deliver|achieve\w*|exhibit|possess|produce|provide|withstand|obtained|measured|used|applied|chosen|needed|"
+    r"required)\b", re.I
+)  # fmt: skip
 _LASTED = re.compile(r"for|after|during", re.I)
 _MADE = re.compile(
     r"sinter|anneal|calcin|heat|press|fir(?:ed|ing)|mill|stir|dr(?:ied|ying)|mix|deposit|soak|immers", re.I
@@ -185,7 +192,7 @@ def plain_question(text: str, shelf: Shelf) -> Plain:
     written = _written_names(mended, shelf)
     taken = [
         *written,
-        *(match.span() for match in _DIFFICULT.finditer(mended)),
+        *(match.span() for match in _ASIDE.finditer(mended)),
         *((one.start, one.end) for one in amounts),
     ]
     named = [one for one in names_in(mended) if not _over(one.start, one.end, taken)]
@@ -314,7 +321,7 @@ def _element(symbol: str) -> re.Pattern[str]:
     named = f"(?:{'|'.join(names)})"
     if len(symbol) == 1:  # a letter by itself may be a unit: C in °C
         gas = "2|" if symbol in "HNOF" else ""
-        return re.compile(rf"\b{named}\b|(?<![A-Za-z]){symbol}(?:{gas}\d?[+-])(?!\w)", re.I)
+        return re.compile(rf"\b{named}\b|(?<![A-Za-z]){symbol}(?:(?:{gas}\d?[+-])(?!\w)|-doped)", re.I)
     return re.compile(rf"(?<![A-Za-z])(?:(?i:{named})|{symbol}(?:\d?[+-])?)(?![A-Za-z\d])|\d{symbol}[A-Z\d]")
 
 
@@ -365,10 +372,7 @@ def asks_how_much(text: str) -> bool:
         re.I,
     ):
         return True
-    if re.search(
-        r"\b(?:what|which) (?:[\w-]+ ){1,4}(?:do|does|did|can|could|will|would|was|were) .*\b(?:reach\w*|give|have|show|get|"
-        r"deliver|achieve\w*|exhibit|possess|produce|provide|withstand|obtained|measured|used|applied|chosen|needed|required)\b", text, re.I
-    ):  # fmt: skip
+    if _REACHES.search(text):
         return True
     return re.search(r"\bhow (?!do\b|does\b|did\b|can\b|could\b|should\b|would\b|might\b|to\b|is\b|are\b|come\b|"
                      r"protect|prevent|avoid|make|i\b|we\b)[a-z]+\b", text, re.I) is not None  # fmt: skip

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from sozai.assistant.answers.evidence import Statement
 from sozai.assistant.answers.facts import cited
 from sozai.assistant.answers.finding import Shelf
+from sozai.assistant.answers.kinds import counts_things, tests_of
 from sozai.assistant.answers.lexicon import pattern
 from sozai.assistant.answers.names import names_in
-from sozai.assistant.answers.kinds import counts_things, tests_of
 from sozai.assistant.answers.needs import ABOUT, BESIDE, DOCUMENT, HINT, TITLE, Need, Plain
 from sozai.assistant.answers.question import Question, Term
 from sozai.assistant.answers.values import same_unit
@@ -32,6 +32,8 @@ _MOST = 4
 _EXTREME = re.compile(r"\b(?:highest|maximum|maximal|largest|optimum|optimal|best|peak|lowest|minimum|most)\b", re.I)
 _POOR = re.compile(r"\b(?:not|poor|poorly|bad|badly|low|worse|weak|little|hardly|n't)\b|dont|doesnt|cant", re.I)
 _LIMITED = re.compile(r"\blimit\w*|\bresistive\b|\bonly\b", re.I)
+_CAPTION = re.compile(r"(?:Fig(?:ure|\.)?|Scheme|Table)\s?S?\d")
+"""A caption says what is shown, seldom what was found."""
 _MEANING = 0.5
 """Weight of the nearness in meaning where the search is to use it."""
 _KEPT = re.compile(r"\d\s?(?:%|per ?cent) of (?:its|their|the)\b")
@@ -227,6 +229,8 @@ def _bonus(view: View, plain: Plain, kind: str, here: Sequence[Need]) -> float:
         bonus += 0.15 * any(same_unit(one.unit, unit) for one in view.quantities if one.unit for unit in units)
     if view.piece.table is not None:
         bonus -= 0.15 if not plain.of("number") else -0.1
+    if _CAPTION.match(text):
+        bonus -= 0.1
     if re.match(r"abstract|summary|introduction|method|experiment|procedure|material", view.piece.section, re.I):
         bonus -= 0.05
     if not 5 <= len(text.split()) <= 90:  # a fragment, or a table read as one sentence

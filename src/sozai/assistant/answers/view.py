@@ -309,6 +309,8 @@ def _is_subject(name: str, reading: Reading) -> bool:
 
 def _has_element(text: str, symbol: str) -> bool:
     """Whether an element stands in a text by its symbol alone: ``Sr``, ``Sr2+``, ``Ta-doped``, ``x (Ta)``."""
+    if len(symbol) == 1:  # I-V curves hold no iodine
+        return re.search(rf"(?<![A-Za-z\d]){symbol}(?:\d?[+-](?!\w)|[- ](?:co-)?(?:dop|subst)|\))", text) is not None
     return re.search(rf"(?<![A-Za-z\d]){symbol}(?:\d?[+-])?(?![A-Za-z\d])", text) is not None
 
 

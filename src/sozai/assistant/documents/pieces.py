@@ -19,7 +19,8 @@ _REFERENCE = re.compile(
 )
 """An entry of a list of references that has no heading: titles of others are no evidence."""
 _AUTHORS = re.compile(
-    r"(?:^|[\s,&;(])[A-Z][^\W\d_]{2,}(?:[A-Z]\.[ -]?){1,4}(?:$|[A-Z,;&]|et al)|^(?:\d{1,3} )?(?:[A-Z]\. ){1,3}[A-Z][a-z]+ ?,|"
+    r"(?:^|[\s,&;(])[A-Z][^\W\d_]{2,}(?:[A-Z]\.[ -]?){1,4}(?:$|[A-Z,;&])|[A-Z][a-z]+(?:[A-Z]\. ?)+et al|"
+    r"^(?:\d{1,3} )?(?:[A-Z]\. ){1,3}[A-Z][a-z]+ ?,|"
     r"^(?:[A-Z]\.[ ,&;]*)+$|(?:^|[,&] )[A-Z][a-z]{2,}, (?:[A-Z]\. ?){1,3}(?:,|&|$)"
 )
 """Names as lists of references write them: ``HaileS. M.,``, ``Shao, Z. &``."""
