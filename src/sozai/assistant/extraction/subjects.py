@@ -312,6 +312,9 @@ def is_added(plain: str, start: int, mention: Mention) -> bool:
         and re.match(r"\)?\s(?:[a-z]+\s)?(?:membrane|film|layer)", plain[mention.end :]) is None
     ):
         return True
+    used = _HELPER.match(plain, mention.end)
+    if used is not None and " as " in used.group():
+        return True  # "using PEG as an additive"
     return _ADDED_SHARE.search(lead) is not None or _SHARE_BEHIND.match(plain, mention.end) is not None
 
 
