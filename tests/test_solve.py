@@ -357,27 +357,39 @@ def test_the_example_of_the_readme(tmp_path):
     assert rows[0] == ["t", "u", "u_error"] and len(rows) == 402
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "x'' + 2*z*w*x' + w^2 x = 0, x(0)=1, x'(0)=0, z=0.1, w=2",
-        "Robertson problem, x(0)=1, y(0)=0, z(0)=0, t=0..100",
-        "u' = -u + if(t<1,1,0) + erf(t)/cosh(t), u(0)=0, t=0..3",
-        "y'' + exp(y) = 0, y(0)=0, y(1)=0",
-        "x'' = -lam*x, y'' = -lam*y - 9.81, x^2 + y^2 = 1, x(0)=1, y(0)=0, x'(0)=0, y'(0)=0, t=0..2",
-    ],
-)
-def test_scripts_make_the_same_numbers_alone(text, tmp_path, monkeypatch):
+ALONE = """import os, runpy, sys
+for folder in sys.argv[1:]:
+    os.chdir(folder)
+    runpy.run_path("script.py", run_name="__main__")
+"""
+
+
+def test_scripts_make_the_same_numbers_alone(tmp_path, monkeypatch):
+    """Each with names of its own, in one other process, which imports scipy once for all."""
     monkeypatch.setattr("sozai.assistant.equations.solve.CLOSED_FORM_SECONDS", 0.0)
-    solution = solve(read_problem(text), points=51)
-    assert solution.proven, [v.message for v in solution.verdicts if v.passed is False]
-    script = tmp_path / "script.py"
-    script.write_text(solution.script, encoding="utf-8")
-    assert "sozai" not in "".join(line for line in solution.script.splitlines() if "import" in line)
-    subprocess.run([sys.executable, "-I", str(script)], cwd=tmp_path, check=True, capture_output=True, timeout=60)
-    table = np.genfromtxt(tmp_path / "solution.csv", delimiter=",", names=True)
-    for name, values in solution.values.items():
-        assert np.abs(table[name] - values).max() <= max(2 * solution.error[name], 1e-9 * np.abs(values).max())
+    solutions = {}
+    for number, text in enumerate(
+        (
+            "x'' + 2*z*w*x' + w^2 x = 0, x(0)=1, x'(0)=0, z=0.1, w=2",
+            "Robertson problem, x(0)=1, y(0)=0, z(0)=0, t=0..100",
+            "u' = -u + if(t<1,1,0) + erf(t)/cosh(t), u(0)=0, t=0..3",
+            "y'' + exp(y) = 0, y(0)=0, y(1)=0",
+            "x'' = -lam*x, y'' = -lam*y - 9.81, x^2 + y^2 = 1, x(0)=1, y(0)=0, x'(0)=0, y'(0)=0, t=0..2",
+        )
+    ):
+        solution = solve(read_problem(text), points=51)
+        assert solution.proven, (text, [v.message for v in solution.verdicts if v.passed is False])
+        assert "sozai" not in "".join(line for line in solution.script.splitlines() if "import" in line)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "script.py").write_text(solution.script, encoding="utf-8")
+        solutions[folder] = solution
+    subprocess.run([sys.executable, "-I", "-c", ALONE, *solutions], check=True, capture_output=True, timeout=100)
+    for folder, solution in solutions.items():
+        table = np.genfromtxt(folder / "solution.csv", delimiter=",", names=True)
+        for name, values in solution.values.items():
+            off = np.abs(table[name] - values).max()
+            assert off <= max(2 * solution.error[name], 1e-9 * np.abs(values).max()), (solution.problem.text, name)
 
 
 def test_known_solutions():
