@@ -18,6 +18,8 @@ from sozai.assistant.extraction.unnamed import Value
 _NOUN = re.compile(
     r"\)?(?:-based)?\s(?:[a-z-]+\s)?(membranes?|films?|polymers?|copolymers?|composites?|nanocomposites?|blends?|ceramics?|electrolytes?|pellets?|samples?|glass|glasses|hydrogels?|cells?|cathodes?|anodes?|fibers?|fibres?|specimens?|alloys?|crystals?|coatings?|resins?|networks?|powders?|oxide|phase|foams?|gels?|elastomers?|adhesives?|ionomers?)\b"
 )
+_THINGS = re.compile(r"\)?\s(?:(?:nano)?particles?|complex|solutions?|suspensions?|dispersions?)")
+"""Helpers that papers measure too: "CoFe2O4 nanoparticles"."""
 _BUILT = (
     (
         frozenset(["copolymer", "terpolymer", "ionomer"]),
@@ -57,6 +59,7 @@ class Context:
         subjects: how often each was the first of a sentence, not in passing.
         nouns: what each was called.
         sample: the sample without a name that a value was given to last, and the number of its sentence.
+        helped: how often each was named as a catalyst, a template and the like; if always, no value is its own.
         sample_instead: the material that this value would have been given to.
     """
 
@@ -74,6 +77,7 @@ class Context:
     nouns: dict[str, set[str]] = field(default_factory=dict)
     sample: tuple[Mention, int] | None = None
     sample_instead: str = ""
+    helped: dict[str, int] = field(default_factory=dict)
 
     def materials(self) -> list[Spoken]:
         """Everything that was said of materials before."""
@@ -88,6 +92,7 @@ class Context:
                 frozenset(self.nouns.get(key, ())),
             )
             for key, weight in self.weights.items()
+            if self.helped.get(key, 0) < self.counts[key][0]
         ]
 
     def heats_of(self, number: int, rank: tuple[int, int] | None) -> Quantity | None:
@@ -121,7 +126,9 @@ class Context:
         near = {
             key: weight * self._standing(key, nouns)
             for key, weight in self.weights.items()
-            if number - self.last[key][1] <= _BACK and (device or self.last[key][0].kind != "device")
+            if number - self.last[key][1] <= _BACK
+            and (device or self.last[key][0].kind != "device")
+            and self.helped.get(key, 0) < self.counts[key][0]
         }
         if device:  # a cell's value is the cell's, whatever it was made of
             near = {k: w * (_CELL if self.last[k][0].kind == "device" else 1.0) for k, w in near.items()}
@@ -272,7 +279,9 @@ def remember(number: int, mentions: Sequence[Mention], plain: str, start: int, c
     for place, mention in enumerate(named):
         key = key_of(mention.meaning)
         compared, aside = is_compared(plain, start, mention), mention in passing
-        aside = aside or is_helper(plain, mention)
+        helper = is_helper(plain, mention)
+        context.helped[key] = context.helped.get(key, 0) + (helper and not _THINGS.match(plain, mention.end))
+        aside = aside or helper
         made = is_product(plain, start, mention)
         main = (first_main and not aside and mention.kind != "device") or made
         context.roles[key] = "compared" if compared else "aside" if aside else "subject" if main else ""
