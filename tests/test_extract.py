@@ -446,3 +446,43 @@ def test_the_readings_of_the_polymer_abstracts_hold_no_text():
             assert start < end and name in known and places and all(a < b for a, b in places)
             assert all(isinstance(number, int | float) and isinstance(unit, str) for number, unit in numbers)
             assert all(isinstance(t, int | float) for t in heat)
+
+
+@pytest.mark.parametrize(
+    ("text", "property_", "expected"),
+    [
+        ("Bulk SnSe reached a ZT of 2.6 at 923 K, compared with 0.8 for SnS.", "thermoelectric_figure_of_merit", [("SnSe", 2.6), ("SnS", 0.8)]),  # noqa: E501
+        ("Limits rose in the order PVC: the hardness was: TiN (21 GPa) < TiC (28 GPa).", "hardness", [("TiN", 21), ("TiC", 28)]),  # noqa: E501
+        ("AlN has a thermal conductivity of 188 W/mK, higher than that of Al2O3 substrates (24 W/mK).", "thermal_conductivity", [("AlN", 188), ("Al2O3", 24)]),  # noqa: E501
+        ("LiBH4 was milled. Adding LiI stabilises it so that 2 mS/cm is reached.", "ionic_conductivity", [("LiBH4", 2e-3)]),  # noqa: E501
+        ("Solar cells with a SnO2 transport layer had an efficiency of 21.4%.", "efficiency", [("Solar cells", 21.4)]),
+        ("BiFeO3 co-doped with La and Mn had a band gap of 2.1 eV.", "band_gap", [("BiFeO3", 2.1)]),
+        ("Sample S1 was dried and sample S2 was not. The relative density was 93 and 97%.", "relative_density", [("Sample S1", 93), ("sample S2", 97)]),  # noqa: E501
+    ],
+)  # fmt: skip
+def test_owners_of_second_values_treated_samples_and_cells(text, property_, expected):
+    assert [(r.material, r.quantity.value) for r in found_in(text, property_)] == [
+        (name, pytest.approx(value)) for name, value in expected
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "property_", "heats"),
+    [
+        ("PEO had a conductivity of 95 mS/cm at 80 °C and a swelling ratio of 12%.", "swelling_ratio", [None]),
+        ("PbTe had a Seebeck coefficient of 205 μV/K at 127 °C and a thermal conductivity of 1.5 W/mK.", "thermal_conductivity", [127]),  # noqa: E501
+        ("The SOFC gave an OCV of 0.86 V at 600 °C. With an interlayer the OCV recovered to 1.02 V.", "open_circuit_voltage", [600, 600]),  # noqa: E501
+        ("The cells were run at 800 °C. The current density was 0.9 A/cm2.", "current_density", [800]),
+        ("Upon heating from 25 to 80 °C the conductivity of PEO-LiTFSI rises to 1.4 mS/cm.", "ionic_conductivity", [52.5]),  # noqa: E501
+    ],
+)  # fmt: skip
+def test_temperatures_of_another_value_or_sentence(text, property_, heats):
+    every = found_in(text, *(property_.name for property_ in read_schema()))
+    found = [record.conditions.get("temperature") for record in every if record.property == property_]
+    assert [None if heat is None else heat.value for heat in found] == heats
+
+
+def test_a_value_of_something_without_a_name_is_not_given_to_what_was_named():
+    text = "Ti-6Al-4V has a modulus of 114 GPa; for comparison, cortical bone has a modulus of 20 GPa."
+    first, second = found_in(text, "elastic_modulus")
+    assert first.material == "Ti-6Al-4V" and second.material != "Ti-6Al-4V"

@@ -15,7 +15,6 @@ from sozai.assistant.extraction.conditions import (
     follows,
     refers_back,
     tested_at,
-    without_bound,
 )
 from sozai.assistant.extraction.conduction import of_electrons
 from sozai.assistant.extraction.context import (
@@ -44,7 +43,8 @@ from sozai.assistant.extraction.record import Quantity, Record
 from sozai.assistant.extraction.record_features import material_features, record_features, together
 from sozai.assistant.extraction.samples import AS_DESCRIBED, DESCRIBED, is_mixture_of, sample_of
 from sozai.assistant.extraction.schema import Property
-from sozai.assistant.extraction.subjects import Choice, choose, is_of_another
+from sozai.assistant.extraction.subjects import Choice, choose, is_added, is_of_another
+from sozai.assistant.extraction.together import without_bound
 from sozai.assistant.extraction.unnamed import Value
 from sozai.assistant.extraction.values import find_values
 
@@ -162,6 +162,9 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
         or has_own_subject(plain, clause, one.start, mentions, cues)
     ):
         candidates, by_rule = [], None
+    only = by_rule if not device and value.rank is None and len(candidates) == 1 else None
+    if only is not None and only.start >= start and is_added(plain, start, only):
+        candidates, by_rule = [], None  # "its composite with 2% A": nothing else is named, and it is not A
     shares = chances(candidates)
     mention, text = by_rule, ""
     if candidates:
