@@ -16,7 +16,7 @@ _LONGEST = "|".join(sorted([*ELEMENTS, "Ln", "RE", "Me", *_CATIONS], key=len, re
 _VARIABLE = r"[xyzδd](?![a-z])"
 _AMOUNT = (
     rf"(?:(?:_?\{{\s?|_)?(?:\((?:\d*\.?\d*\s?[-+/]\s?)?\d*\.?\d*(?:{_VARIABLE})?(?:/\d)?\)|"
-    rf"(?:\d+(?:\.\d+)?|\.\d+|{_VARIABLE})?(?:\s?[-+±/]\s?(?:\d*\.?\d*(?:{_VARIABLE})|\d+(?:\.\d+)?(?![A-Za-z\d])))*)(?:\s?\}})?)"
+    rf"(?:\d+(?:\.\d+)?|\.\d+|{_VARIABLE})?(?:\s?[-+±/]\s?(?:\d*\.?\d*(?:{_VARIABLE})|\d+(?:\.\d+)?(?![A-Za-z\d]|\.\d)))*)(?:\s?\}})?)"
 )
 _ATOM = rf"(?:{_LONGEST}){_AMOUNT}"
 _GROUP = rf"[(\[](?:{_ATOM}|\((?:{_ATOM})+\){_AMOUNT})+[)\]]{_AMOUNT}"

@@ -56,7 +56,7 @@ _PREFIX = re.compile(r"(?<![\w-])(?P<part>(?:meta|para|ortho|homo|star|linear|cy
 _NYLON = re.compile(r"[Nn]ylon[\s-]?\d{1,2}(?:[,.\s]\d{1,2})?(?![\w%])")
 _LABEL = re.compile(
     r"(?:\b(?:[Ss]amples?|[Ss]pecimens?|[Cc]ells?|[Mm]embranes?|[Pp]olymers?|[Cc]opolymers?|[Ff]ilms?|[Cc]ompounds?|[Mm]ix(?:ture)?|[Bb]atch|[Aa]lloys?|[Cc]omposites?|[Bb]lends?|[Hh]ydrogels?|[Gg]els?|[Rr]esins?|[Gg]lass(?:es)?|[Ff]oams?|[Ff]ib(?:er|re)s?|[Cc]oatings?|[Pp]olyimides?|[Pp]olyamides?)[\s-](?P<one>[A-Z]\d{0,2}|\d{2}(?:[A-Z]\d|-\d{2})|\d{1,2}[a-z]?|[IVX]{1,4})(?![\w-]|\.\d))"
-    r"|(?<![\w-])(?P<code>(?:[A-Z]{1,6}\d?-?\d{1,4}[a-z]?|[A-Z]{2,5}-[A-Z\d]{1,5}(?:-\d+)?)(?:/[a-z]{2,8})?)(?![\w/]|\.\d|-\d|-[A-Z])"
+    r"|(?<![\w-])(?P<code>(?:[A-Z]{1,6}\d?-?\d{1,4}[a-z]?|[A-Z]{2}\d{2}[A-Z]|[A-Z]{2,5}-[A-Z\d]{1,5}(?:-\d+)?)(?:/[a-z]{2,8})?)(?![\w/]|\.\d|-\d|-[A-Z])"
 )
 _SERIES = re.compile(r"(?:AEM|PEM|CEM|BPM|MMM|TFC|TFN|IPN|GPE|SPE|CPE|UF|NF|RO|FO|MF|IL|NP|HF)s?-\d{1,2}[a-z]?")
 """Samples called by what they are and a number: "AEM-3"."""

@@ -123,7 +123,11 @@ def joined(mentions: Sequence[Mention], text: str, plain: str) -> list[Mention]:
 def _with_ratio(mention: Mention, text: str, plain: str) -> Mention:
     """``PLA/PBAT (80/20)``, ``PEO/PVC 70/30``, ``PA 8b``: what tells a blend or a compound from others is in its name."""  # noqa: E501
     if mention.kind in ("name", "abbreviation", "label"):
-        more = _RATIO.match(plain, mention.end) if mention.parts else _COMPOUND.match(plain, mention.end)
+        more = (
+            _RATIO.match(plain, mention.end)
+            if mention.parts or "/" in mention.text
+            else _COMPOUND.match(plain, mention.end)
+        )
         if more is not None:
             return _grown(mention, mention.start, more.end(), text)
     return mention

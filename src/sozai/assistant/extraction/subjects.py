@@ -97,7 +97,7 @@ _FED = re.compile(
 )
 """What a membrane holds back is not the membrane: "the rejection of silica nanoparticles"."""
 _SHARE_BEHIND = re.compile(
-    r"\)?\s(?:(?:nano)?(?:particles?|fillers?|tubes?|sheets?|fib(?:er|re)s?)\s)?(?:contents?|loadings?|concentrations?|fractions?|dosages?|ratios?|additions?)\b"
+    r"-(?:coated|modified|reinforced|filled|decorated|loaded|functionali[sz]ed|treated|toughened)\s|\)?\s(?:(?:nano)?(?:particles?|fillers?|tubes?|sheets?|fib(?:er|re)s?)\s)?(?:contents?|loadings?|concentrations?|fractions?|dosages?|ratios?|additions?)\b"
 )
 
 
