@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from sozai.assistant.answers.finding import Shelf
-from sozai.assistant.answers.lexicon import ELEMENT_NAMES, OTHER_SPELLINGS, element_of, pattern, synonyms
+from sozai.assistant.answers.lexicon import element_of, pattern, synonyms
 from sozai.assistant.answers.names import elements, names_in
 from sozai.assistant.answers.thesaurus import (
     Concept,
@@ -18,13 +17,21 @@ from sozai.assistant.answers.thesaurus import (
     concepts_in,
     filler_words,
     generic_words,
-    known_words,
     rivals,
     sample_words,
 )
 from sozai.assistant.answers.values import amount_met
 from sozai.assistant.answers.view import Reading, View
-from sozai.assistant.documents.words import STOP, fold, irregular, is_name, stem
+from sozai.assistant.answers.written import (
+    element_words,
+    is_quantity,
+    literal,
+    long_or_short,
+    mended_words,
+    stem_words,
+    written_names,
+)
+from sozai.assistant.documents.words import STOP, fold, stem
 from sozai.assistant.extraction.quantities import Found, find_quantities
 from sozai.assistant.extraction.units import plain_signs
 
@@ -37,14 +44,6 @@ _FEWER = (
 )
 _NUMBER = re.compile(r"(?<![\w.-])\d+(?:\.\d+)?(?![\w.]*\w)")
 
-_BRACKETED = re.compile(
-    r"(?<![\w(])(?:poly\((?:[^()]|\([^()]*\))+\)[\w-]*|"
-    r"[\w-]*[A-Z][\w-]*\([\w-]+\)[\w-]*(?:\([\w-]+\))?|[A-Z]\w*/[a-z]{3,})"
-)
-_QUANTITIES = (
-    "capacity|coefficients?|resistances?|density|temperature|voltage|rate|energy|strength|ratio|conductivity|number|"
-    "current|potential|efficiency|pressure|length|time|area|volume|content|degree|index|uptake"
-)
 _ASIDE = re.compile(r"\b(?:hard|easy) to\b|\b(?:wt|mol|at|vol)\.?\s?%", re.I)
 """Neither a hardness nor atoms are asked for."""
 _REACHES = re.compile(
@@ -187,19 +186,19 @@ def _of_others(word: str, text: str) -> bool:
 def plain_question(text: str, shelf: Shelf) -> Plain:
     """Read a question as people at the bench ask it."""
     text = re.sub(r"(?<=\d)\s*deg(?:rees?|s)?\b(?:\s*(?:celsius|C)\b)?", " °C", " ".join(text.split()))
-    mended, changed = _mended(text, shelf)
+    mended, changed = mended_words(text, shelf)
     amounts = [found for found in find_quantities(mended) if found.unit is not None]
-    written = _written_names(mended, shelf)
+    written = written_names(mended, shelf)
     taken = [
         *written,
         *(match.span() for match in _ASIDE.finditer(mended)),
         *((one.start, one.end) for one in amounts),
     ]
     named = [one for one in names_in(mended) if not _over(one.start, one.end, taken)]
-    named = [one for one in named if not _of_quantity(shelf.meanings.get(one.text, ""))]
+    named = [one for one in named if not is_quantity(shelf.meanings.get(one.text, ""))]
     taken += [(one.start, one.end) for one in named]
     needs = [Need(name, "material") for name in dict.fromkeys(_of_library(one.text, shelf) for one in named)]
-    needs += [Need(words, "name", Says(_literal(words))) for a, b in written for words in (mended[a:b],)]
+    needs += [Need(words, "name", Says(literal(words))) for a, b in written for words in (mended[a:b],)]
     needs += [_number(mended[one.start : one.end].strip(), one) for one in amounts]
     quantity = asked_quantity(mended)
     if quantity is not None:
@@ -214,7 +213,7 @@ def plain_question(text: str, shelf: Shelf) -> Plain:
         if place >= 0 and not _over(place, place + len(long), taken):
             taken.append((place, place + len(long)))
             of = next((one.concept for one in concepts_in(long) if not one.concept.subject), None)
-            says = _either(long, short)
+            says = long_or_short(long, short)
             if of is not None and of.says.search(long.rpartition(" ")[2]):  # "tensile strength" is a strength
                 needs.append(Need(long, "concept", Says(says), of))
             else:
@@ -235,33 +234,11 @@ def plain_question(text: str, shelf: Shelf) -> Plain:
     return Plain(mended, tuple(needs), tuple(unknown), changed, quantity[:2] if quantity else None, _aim(mended, needs))
 
 
-def _written_names(text: str, shelf: Shelf) -> list[tuple[int, int]]:
-    """Places of names with brackets or dashes that the library writes alike: poly(4-vinyl pyridine), P1/tos."""
-    found = [match.span() for match in _BRACKETED.finditer(text)]
-    return [(a, b) for a, b in found if any(_literal(text[a:b]).search(reading.body) for reading in shelf.readings)]
-
-
-def _literal(words: str) -> re.Pattern[str]:
-    """Words as they stand, with or without the marks of raised and lowered letters."""
-    return re.compile(rf"(?<![\w(-]){'[_{}^]*'.join(map(re.escape, words))}(?!\w)", re.I if words.islower() else 0)
-
-
-def _either(long: str, short: str) -> re.Pattern[str]:
-    """A term or its abbreviation."""
-    first, _, last = long.rpartition(" ")
-    return re.compile(rf"(?i:{re.escape(first)} {re.escape(stem(last))}[a-z]*)|\b{re.escape(short)}s?\b")
-
-
-def _of_quantity(long: str) -> bool:
-    """Whether an abbreviation stands for a quantity, not for a material."""
-    return re.search(rf"\b(?:{_QUANTITIES})$", long) is not None
-
-
 def _directions(text: str, taken: Sequence[tuple[int, int]]) -> list[Need]:
     """Words of more and less as parts that a passage must hold."""
     found = [match for match in re.finditer(r"[A-Za-z]+", text) if not _over(*match.span(), taken)]
     words = [match.group() for match in found if any(pattern(name).fullmatch(match.group()) for name in _DIRECTIONS)]
-    return [Need(word, "word", Says(_stems(frozenset({stem(word)})))) for word in words]
+    return [Need(word, "word", Says(stem_words(frozenset({stem(word)})))) for word in words]
 
 
 def _of_library(name: str, shelf: Shelf) -> str:
@@ -298,11 +275,11 @@ def _other_words(text: str, taken: Sequence[tuple[int, int]], shelf: Shelf) -> t
             continue
         symbol = element_of(word)
         meaning = shelf.meanings.get(word, "")
-        if meaning and _of_quantity(meaning):
-            needs[word] = Need(word, "word", Says(_either(meaning, word)))
+        if meaning and is_quantity(meaning):
+            needs[word] = Need(word, "word", Says(long_or_short(meaning, word)))
             continue
         if symbol is not None:
-            needs[symbol] = Need(word, "element", Says(_element(symbol)))
+            needs[symbol] = Need(word, "element", Says(element_words(symbol)))
             continue
         if lower in STOP or {lower, key} & filler_words() or len(lower) < 2 or {lower, key} & sample_words():
             continue
@@ -312,56 +289,8 @@ def _other_words(text: str, taken: Sequence[tuple[int, int]], shelf: Shelf) -> t
         if not any(stems & reading.stems for reading in shelf.readings):
             unknown.append(word)
         else:
-            needs[key] = Need(word, "word", Says(_stems(stems)))
+            needs[key] = Need(word, "word", Says(stem_words(stems)))
     return list(needs.values()), unknown
-
-
-def _element(symbol: str) -> re.Pattern[str]:
-    names = [ELEMENT_NAMES[symbol], *(word for word, known in OTHER_SPELLINGS.items() if known == symbol)]
-    named = f"(?:{'|'.join(names)})"
-    if len(symbol) == 1:  # a letter by itself may be a unit: C in °C
-        gas = "2|" if symbol in "HNOF" else ""
-        return re.compile(rf"\b{named}\b|(?<![A-Za-z]){symbol}(?:(?:{gas}\d?[+-])(?!\w)|-doped)", re.I)
-    return re.compile(rf"(?<![A-Za-z])(?:(?i:{named})|{symbol}(?:\d?[+-])?)(?![A-Za-z\d])|\d{symbol}[A-Z\d]")
-
-
-def _stems(stems: frozenset[str]) -> re.Pattern[str]:
-    """Words with one of these stems."""
-    written = stems | {word for one in stems for word in irregular(one)}
-    return re.compile(
-        rf"(?<![A-Za-z])(?:{'|'.join(map(re.escape, sorted(written)))})(?:[a-z]{{0,6}})(?![A-Za-z]|\s+et al)", re.I
-    )
-
-
-def _mended(text: str, shelf: Shelf) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """Misspelt words as the nearest one that is known, and names of materials with the library's capitals."""
-    changed: list[tuple[str, str]] = []
-    names = shelf.names
-
-    def mend(match: re.Match[str]) -> str:
-        word = match.group()
-        lower, key = word.lower(), stem(word)
-        if not is_name(word) and lower in names and {lower, key}.isdisjoint(filler_words() | STOP):
-            return names[lower]
-        if len(lower) < 5 or not lower.isalpha() or is_name(word) or element_of(word):
-            return word
-        if lower in STOP or {lower, key} & filler_words() or lower in known_words() or lower in shelf.words:
-            return word
-        if concepts_in(word) or any(key in reading.stems for reading in shelf.readings):
-            return word
-        near = difflib.get_close_matches(lower, _by_first(shelf, lower), 1, 0.84)
-        if not near:
-            return word
-        changed.append((word, near[0]))
-        return near[0]
-
-    return re.sub(r"[A-Za-z][A-Za-z0-9]*", mend, text), tuple(changed)
-
-
-def _by_first(shelf: Shelf, word: str) -> list[str]:
-    """Known words of about its length that begin with its first letter: a slip seldom changes that."""
-    known = known_words() | shelf.words
-    return sorted(other for other in known if other[0] == word[0] and abs(len(other) - len(word)) <= 2)
 
 
 def asks_how_much(text: str) -> bool:
