@@ -251,6 +251,8 @@ def resolved(
                     if earlier and near[0].start < first
                     else min(near, key=lambda one: abs(one.start - place))
                 )
+                if len(near) == 2 and found[value.number].change:  # "from x = 0 to x = 0.8 it grew from 1 to 5 GPa"
+                    told = near[found[value.number].change == "to"]
                 numbers[variable] = told.value
     return resolve(formula, numbers) or mention.text
 

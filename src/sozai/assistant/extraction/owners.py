@@ -13,7 +13,7 @@ from sozai.assistant.extraction.subjects import is_added, is_aside, is_compared,
 _TREATED_WITH = re.compile(
     r"\b(?:adding|addition of|introducing|introduction of|incorporating|incorporation of|inserting|insertion of|replacing|replacement of|substituting|substitution of|"  # noqa: E501
     r"doping(?: (?:it|them))?(?: (?:with|by))?|alloying with|deposition of|depositing|infiltration (?:of|with)|infiltrating|impregnating|impregnation (?:of|with)|coating with|loading (?:of|with)|"  # noqa: E501
-    r"(?:blend|mix|fill|load|coat|modify|cover|decorat|graft|dop|alloy|infiltrat|impregnat|reinforc|plasticiz|cross-?link|treat|replac|substitut)(?:ing|ed)\s(?:(?:it|them|the\s\w+)\s)?(?:with|by)|"
+    r"(?:blend|bridg|combin|mix|fill|load|coat|modify|cover|decorat|graft|dop|alloy|infiltrat|impregnat|reinforc|plasticiz|cross-?link|treat|replac|substitut)(?:ing|ed)\s(?:(?:it|them|the\s\w+)\s)?(?:with|by)|"
     r"presence of|absence of|excess of|help of|owing to|due to|nanoprecipitates of|instead of|(?<=\d\s)and without|\bwithout)\s"  # noqa: E501
     r"(?:the\s|an?\s|some\s|more\s)?(?:\d+(?:\.\d+)?\s?(?:wt|mol|vol|at)?\.?\s?%\s(?:of\s)?)?(?:[a-z-]+\s)?(?:of\s)?$",
     re.IGNORECASE,
