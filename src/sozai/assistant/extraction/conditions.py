@@ -35,6 +35,12 @@ _MAKING = (
     r"cur(?:ed|ing)\b|grown|treat|melted|pre-?coarsen|reduc(?:ed|tion) at|polymeri[sz]|immers|aged|aging|ageing|cast|stirr|reflux|"  # noqa: E501
     r"sulfuri[sz]|seleni[sz]|nitrid|carburi[sz]|exfoliat|coprecipitat|solution-treat|age-harden|temper(?:ed|ing)|prepar|pyroly|carboni[sz]|spray|extrud|soak|reacted|hydrothermal|molten at|press(?:ed|ing)|obtained by|mill|phase transition|carried out|kept|held at|stretched|drawn|oxidation at|oxidi[sz]ing"  # noqa: E501
 )
+_WITHSTOOD = re.compile(
+    r"\b(?:thermal(?:ly)?\sstab\w+|stable|stability|decompos\w+|degrad\w+|intact)\b[^.;,]{0,30}?"
+    r"(?:\b(?:up to|until|above|over|below|beyond|exceeding)|[>(])\s?(?:about\s|~\s?|>\s?)?$",
+    re.IGNORECASE,
+)
+"""What a sample withstands is no condition of its other values: "stable up to 400 degC"."""
 _MADE = re.compile(rf"\b(?:{_MAKING})\w*[^.;]*$", re.IGNORECASE)
 _MEASURED = re.compile(
     r"\b(?:shows?|showed|exhibit\w*|ha[sd]|have|display\w*|deliver\w*|reach\w*|attain\w*|measured|conductivit\w+|is|was|were|are|of\s\d|gave|gives|giving|conduct|provid\w*|presented|achiev\w*|yield\w*|tested|operat\w*|obtained|increas\w*|rose)\b",
@@ -259,6 +265,9 @@ def is_making(plain: str, start: int, place: int, pieces: Sequence[tuple[int, in
     if re.match(r"[^,;]{0,8},?\s(?:above|below) which\b", plain[place + 2 : place + 30]):
         return False
     bracket = in_brackets(plain, start, place)
+    withstood = _WITHSTOOD.search(plain, max(start, place - 60), place) is not None
+    if withstood and not re.match(r"\d[\d.]*\s?\S{1,3}\swith\b", plain[place : place + 20]):
+        return True
     lead = plain[(bracket if bracket is not None else start) : place]
     if re.search(
         r"\b(?:up)?on\s(?:heating|cooling)\s(?:[a-z]+\s){0,3}(?:from|to)\s(?:[\d.]+\s?(?:°C|K)?\sto\s)?$",
