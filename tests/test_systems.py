@@ -201,7 +201,7 @@ def test_a_sampler_wraps_a_fitted_diffusion(table, tmp_path):
         sozai.generator("ddim", wraps=sozai.generator("nice", steps=5).fit(frame.drop(columns="binder")))
 
 
-A_MOMENT = dict.fromkeys(("genie", "ddss"), {"sampler_settings": {"fit_steps": 3}})
+A_MOMENT = {name: {"sampler_settings": {"fit_steps": 3}} for name in ("genie", "ddss")}
 """What these two learn beside their network has steps of its own."""
 
 
@@ -271,7 +271,9 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("name", "by"), [*((name, run) for name in MISTAKES), ("images for a table system", run_alone)])
+@pytest.mark.parametrize(
+    ("name", "by"), [*((name, run) for name in MISTAKES), ("images for a table system", run_alone)]
+)
 def test_mistakes_are_one_sentence(name, by, table, micrographs, tmp_path):
     (tmp_path / "holes.csv").write_text("a,b\n" + "1,2\n" * 10 + "1,\n")
     (tmp_path / "names.csv").write_text("a,b\n" + "".join(f"{k},sample {k}\n" for k in range(30)))

@@ -33,7 +33,7 @@ class Sent:
 
 
 class Ledger:
-    """Requests of this process, and of the attempts that it goes on with, in order; safe to use from several threads."""
+    """Requests of this process and of the attempts that it goes on with, in order; safe to use from several threads."""
 
     def __init__(self) -> None:
         self._sent: list[Sent] = []
