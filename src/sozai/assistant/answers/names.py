@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -52,10 +53,12 @@ def names_in(text: str) -> tuple[Named, ...]:
             group = _GROUP.search(plain, max(0, match.start() - 40), match.start())
             start, end = group.start() if group else match.start(), match.start() + len(written)
             found.append(Named(start, end, _bare(plain[start:end])))
+    starts, formulas = [one.start for one in found], tuple(found)
     for match in _SHORT.finditer(plain):
         written = match.group().rstrip(".")
         written = written[:-1] if written.endswith("s") and written[:-1].isupper() else written  # SOFCs
-        inside = any(one.start <= match.start() < one.end for one in found)
+        last = bisect_right(starts, match.start()) - 1
+        inside = last >= 0 and match.start() < formulas[last].end
         if not inside and written not in NO_MATERIALS and sum(map(str.isupper, written)) >= 2:
             found.append(Named(match.start(), match.start() + len(written), written))
     return tuple(sorted(found, key=lambda one: one.start))
