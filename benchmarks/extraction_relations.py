@@ -29,7 +29,7 @@ def read_by(abstracts: Sequence[Case], use: str, by: str, path: Path = READ) -> 
     Args:
         abstracts: of the corpus, from ``extraction_polymers.polymers``, in its order.
         use: ``"train"`` or ``"dev"``.
-        by: ``"A"`` or ``"B"``.
+        by: ``"A"``, ``"B"`` or, other abstracts of ``"train"``, ``"C"``.
         path: of the annotations.
     """
     cases = []
@@ -41,7 +41,7 @@ def read_by(abstracts: Sequence[Case], use: str, by: str, path: Path = READ) -> 
         text = case.document.text
         gold = [
             Gold(start, end, frozenset([name]), tuple((n, unit) for n, unit in numbers), tuple(heat),
-                 tuple(text[a:b] for a, b in places))
+                 tuple(text[a:b] for a, b in places), worded=False)
             for start, end, name, numbers, places, heat in entry["values"]
         ]  # fmt: skip
         cases.append(Case(case.document, _ends_joined(gold, text), case.scope))

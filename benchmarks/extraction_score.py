@@ -92,7 +92,8 @@ def agrees(record: Record, gold: Gold, case: Case, parts: frozenset[str], lenien
     Value and unit: the number, in the record's unit, is one of the gold value's (of a range or a change: both ends, or
     one of them where the record is one end). Where the gold value has a place, the record's must overlap it.
     Temperature: the record's is one of the gold ones, and it has none where there is no gold one; lenient: where the
-    annotation has none, one that stands in the record's sentence is let pass.
+    annotation has none, one that stands in the record's sentence is let pass. One in words ("room temperature") is let
+    pass where the annotator marked numbers only.
     Material: one of the gold names, as ``names_agree`` says.
     """
     if record.property not in gold.properties or not _value(record, gold):
@@ -105,7 +106,7 @@ def agrees(record: Record, gold: Gold, case: Case, parts: frozenset[str], lenien
             stated = [value for value in (heat.value, heat.low, heat.high) if value is not None]
             if not any(abs(value - t) < 1.0 for value in stated for t in gold.temperatures):
                 return False
-        elif heat is not None and not lenient:
+        elif heat is not None and not lenient and (gold.worded or re.search(r"\d", heat.text)):
             return False
     return (
         "material" not in parts or not gold.judged or any(names_agree(record.material, name) for name in gold.materials)

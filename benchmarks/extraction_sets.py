@@ -26,6 +26,7 @@ class Gold:
         temperatures: in degrees Celsius; empty: no temperature belongs to it.
         materials: names that are right.
         judged: whether the annotation tells a material at all.
+        worded: whether the annotator marked temperatures said in words, as room temperature, too.
     """
 
     start: int | None
@@ -35,6 +36,7 @@ class Gold:
     temperatures: tuple[float, ...]
     materials: tuple[str, ...]
     judged: bool = True
+    worded: bool = True
 
 
 @dataclass
@@ -89,8 +91,8 @@ def own(use: str) -> list[Case]:
 
 
 def passages(name: str) -> list[Case]:
-    """Self-made ones: ``varied_sentences.jsonl`` and ``fresh_sentences.jsonl`` (held out), ``training_passages.jsonl``
-    (fitted on)."""
+    """Self-made ones: ``fresh_sentences.jsonl`` and ``unseen_passages.jsonl`` (held out), ``varied_sentences.jsonl``
+    (tuned on), ``training_passages.jsonl`` (fitted on)."""
     cases = []
     for line in SENTENCES.with_name(name).read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
