@@ -29,7 +29,7 @@ def read_by(abstracts: Sequence[Case], use: str, by: str, path: Path = READ) -> 
     Args:
         abstracts: of the corpus, from ``extraction_polymers.polymers``, in its order.
         use: ``"train"`` or ``"dev"``.
-        by: ``"A"``, ``"B"`` or, other abstracts of ``"train"``, ``"C"``.
+        by: ``"A"``, ``"B"`` or, other abstracts of ``"train"``, ``"C"`` or ``"D"``.
         path: of the annotations.
     """
     cases = []

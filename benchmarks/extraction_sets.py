@@ -91,8 +91,8 @@ def own(use: str) -> list[Case]:
 
 
 def passages(name: str) -> list[Case]:
-    """Self-made ones: ``fresh_sentences.jsonl`` and ``unseen_passages.jsonl`` (held out), ``varied_sentences.jsonl``
-    (tuned on), ``training_passages.jsonl`` (fitted on)."""
+    """Self-made ones: ``fresh_sentences.jsonl``, ``unseen_passages.jsonl`` and ``natural_passages.jsonl`` (held out),
+    ``varied_sentences.jsonl`` (tuned on), ``training_passages.jsonl`` (fitted on)."""
     cases = []
     for line in SENTENCES.with_name(name).read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
