@@ -432,8 +432,19 @@ def test_units_that_are_not_read_word_by_word(written, value, unit):
 def test_the_weights_say_what_they_were_fitted_on_and_have_all_parts():
     from sozai.assistant.extraction.ranking import weights
 
-    assert {"material", "record", "device record", "threshold", "source", "command"} <= set(weights())
+    assert {"material", "record", "device record", "threshold", "scale", "source", "command"} <= set(weights())
     assert "not for sale" not in json.dumps(weights()) and set(weights()["threshold"]) == {"material", "device"}
+
+
+def test_the_stated_chance_is_that_of_passages_nothing_was_fitted_on():
+    from sozai.assistant.extraction.ranking import logistic, probability, weights
+
+    many = [row for row in weights()["calibration"] if row["records"] >= 50]
+    assert len(many) >= 3 and all(abs(row["stated"] - row["right"]) < 0.1 for row in many)
+    for device, kind, part in ((False, "material", "record"), (True, "device", "device record")):
+        scale, plain = weights()["scale"][kind], probability({}, device, weights()[part])
+        odds = scale["slope"] * math.log(plain / (1 - plain)) + scale["constant"]
+        assert probability({}, device) == pytest.approx(logistic(odds), abs=1e-6) and 0 < scale["slope"] < 1
 
 
 def test_the_readings_of_the_polymer_abstracts_hold_no_text():

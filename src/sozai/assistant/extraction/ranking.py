@@ -73,7 +73,7 @@ class Spoken:
 
 @lru_cache(maxsize=1)
 def weights() -> dict[str, Any]:
-    """The fitted numbers: ``material``, ``record``, ``device record``, ``threshold`` and where they come from."""
+    """The fitted numbers: ``material``, ``record``, ``device record``, ``scale``, ``threshold``, their source."""
     return json.loads(Path(__file__).with_name("weights.json").read_text(encoding="utf-8"))
 
 
@@ -241,9 +241,21 @@ def chances(candidates: Sequence[Candidate], fitted: Mapping[str, float] | None 
 
 
 def probability(features: Mapping[str, float], device: bool, fitted: Mapping[str, float] | None = None) -> float:
-    """The chance that a whole record is right; a device's value has weights of its own."""
+    """The chance that a whole record is right; a device's value has weights of its own.
+
+    It is scaled to how often records were right in passages that nothing else was fitted on (J. Platt, Probabilistic
+    outputs for support vector machines, 1999); with weights that are given it is not.
+    """
     table = weights()["device record" if device else "record"] if fitted is None else fitted
     score = table.get("constant", 0.0) + sum(table.get(name, 0.0) * x for name, x in features.items())
+    if fitted is None:
+        scale = weights()["scale"]["device" if device else "material"]
+        score = scale["slope"] * score + scale["constant"]
+    return logistic(score)
+
+
+def logistic(score: float) -> float:
+    """The chance of a score, its logarithm of odds."""
     return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, score))))
 
 
