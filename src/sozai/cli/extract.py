@@ -200,11 +200,12 @@ def _print(console: Console, result: dict[str, Any], folder: Path, flagged_too: 
     from rich.table import Table
     from rich.text import Text
 
+    from sozai.reports.words import counted
+
     counts = result["counts"]
     sure = counts["sure"] + counts["accepted"] + counts["corrected"]
-    console.print(
-        f"{sure} values from {len(result['documents'])} documents, {counts['flagged']} more to look at.", style="bold"
-    )
+    given, read = counted(sure, "value"), counted(len(result["documents"]), "document")
+    console.print(f"{given} from {read}, {counts['flagged']} more to look at.", style="bold")
     rows = [row for row in result["records"] if row["standing"] not in ("flagged", "rejected")]
     doubtful = [row for row in result["records"] if row["standing"] == "flagged"]
     for title, chosen in (("", rows), ("To look at", doubtful)):

@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from sozai.reports.page import Section, bullets, details, join, paragraph, render_page, table
+from sozai.reports.words import counted
 
 MOST = 400
 """Records shown in full; the files of the run hold all."""
@@ -49,7 +50,8 @@ def extraction_page(result: Mapping[str, Any], manifest: Mapping[str, Any] | Non
     documents = [[entry["source"], entry["title"], "; ".join(entry["notes"])] for entry in result["documents"]]
     body = join(table(["file", "title", "notes"], documents), bullets(result["problems"]))
     sections.append(Section("Documents", "", body))
-    verdict = f"{len(kept)} values from {len(result['documents'])} documents; {counts['flagged']} more to look at."
+    given, read = counted(len(kept), "value"), counted(len(result["documents"]), "document")
+    verdict = f"{given} from {read}; {counts['flagged']} more to look at."
     return render_page("Extraction", sections, verdict=verdict, good=bool(kept), manifest=manifest)
 
 

@@ -33,6 +33,11 @@ def listing(items: Iterable[object], last: str = "and") -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}" if words else ""
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 value``, ``2 values``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def number(value: float, digits: int = 3) -> str:
     """Fixed digits with a real minus sign, and no minus before zero."""
     shown = f"{value:.{digits}f}"
