@@ -247,15 +247,20 @@ def scale_for(scored: Sequence[tuple[float, bool, Example]]) -> dict[str, dict[s
     """Slope and constant for the logarithm of the odds, by kind of value, after which chances are what was seen."""
     found = {}
     for kind in ("device", "material"):
-        rows = [({"odds": float(np.log(p / (1 - p)))}, good) for p, good, e in scored if e.device == (kind == "device")]
+        rows = [({"odds": odds(p)}, good) for p, good, e in scored if e.device == (kind == "device")]
         table = fit_record(rows, 0.01)
         found[kind] = {"slope": table.get("odds", 0.0), "constant": table.get("constant", 0.0)}
     return found
 
 
-def scaled(chance: float, scale: dict[str, float]) -> float:
+def odds(chance: float) -> float:
+    """Logarithm of the odds of a chance."""
+    return float(np.log(chance / (1 - chance)))
+
+
+def rescaled(chance: float, scale: dict[str, float]) -> float:
     """A chance on the scale of ``scale_for``."""
-    return ranking.logistic(scale["slope"] * float(np.log(chance / (1 - chance))) + scale["constant"])
+    return ranking.logistic(ranking.scaled(odds(chance), scale))
 
 
 def is_device(gold: Gold) -> bool:
@@ -320,13 +325,13 @@ def main() -> None:
     natural = scored_by(
         examples_of([(extraction_sets.passages("natural_passages.jsonl"), both)]), material_weights, record_weights
     )
-    judge = [row for row in natural if int(row[2].case.document.source.split()[-1]) >= CHECKED]
-    scale = scale_for([row for row in natural if row not in judge])
-    kinds = [("device" if e.device else "material", chance, good, e) for chance, good, e in judge]
-    honest = [(scaled(chance, scale[kind]), good, e) for kind, chance, good, e in kinds]
+    numbers = [int(e.case.document.source.split()[-1]) for *_, e in natural]
+    judge = [row for row, number in zip(natural, numbers, strict=True) if number >= CHECKED]
+    scale = scale_for([row for row, number in zip(natural, numbers, strict=True) if number < CHECKED])
+    honest = [(rescaled(chance, scale["device" if e.device else "material"]), good, e) for chance, good, e in judge]
     print("calibration of the last quarter of the natural passages, before and after scaling")
     print(*calibration(judge), "after", *calibration(honest), sep="\n  ")
-    threshold = {kind: round(scaled(least, scale[kind]), 3) for kind, least in threshold.items()}
+    threshold = {kind: round(rescaled(least, scale[kind]), 3) for kind, least in threshold.items()}
     print("scale", scale, "threshold", threshold)
     for name, (rows, cases) in parts.items():
         gold = sum(len(c.gold) for c in cases)

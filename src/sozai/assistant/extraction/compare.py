@@ -12,8 +12,6 @@ from sozai.assistant.extraction.units import plain_signs
 
 APART = 2.0
 """Values of one material, property and temperature that differ by more than this factor contradict each other."""
-ALIKE = 0.01
-"""Relative difference up to which two values are the same one."""
 
 
 @dataclass(frozen=True)

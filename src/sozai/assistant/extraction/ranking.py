@@ -248,10 +248,14 @@ def probability(features: Mapping[str, float], device: bool, fitted: Mapping[str
     """
     table = weights()["device record" if device else "record"] if fitted is None else fitted
     score = table.get("constant", 0.0) + sum(table.get(name, 0.0) * x for name, x in features.items())
-    if fitted is None:
-        scale = weights()["scale"]["device" if device else "material"]
-        score = scale["slope"] * score + scale["constant"]
-    return logistic(score)
+    return logistic(
+        score if fitted is not None else scaled(score, weights()["scale"]["device" if device else "material"])
+    )
+
+
+def scaled(score: float, scale: Mapping[str, float]) -> float:
+    """A logarithm of odds with a ``slope`` and a ``constant``."""
+    return scale["slope"] * score + scale["constant"]
 
 
 def logistic(score: float) -> float:

@@ -32,6 +32,7 @@ from sozai.materials.tables.table import Table
 
 FEATURES = ("gmm",)
 TEACHERS = {"boosting": 2.0, "forest": 1.0, "gaussian-process": 1.0, "ridge": 1.0}
+"""Of ``TAUGHT``: where features are drawn from, and who labels them, with what each counts if all are as good."""
 GENERATORS = (TAUGHT, "smote")
 """Compared where none are named."""
 OUTER, REPEATS, CURVE = 5, 6, (1 / 3, 2 / 3)
