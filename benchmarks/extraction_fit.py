@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,10 +28,13 @@ import numpy as np
 from extraction_sets import Case, Gold
 from scipy.optimize import minimize
 
-from sozai.assistant.extraction import extract, ranking
+from sozai.assistant.extraction import ranking
+from sozai.assistant.extraction.extract import Reads, readings_of
+from sozai.assistant.extraction.materials import Names
 from sozai.assistant.extraction.pairing import Reading
+from sozai.assistant.extraction.questions import Asker
 from sozai.assistant.extraction.record_features import material_features, together
-from sozai.assistant.extraction.schema import built_in
+from sozai.assistant.extraction.schema import built_in, read_schema
 
 WEIGHTS = Path(ranking.__file__).with_name("weights.json")
 FOLDS = 10
@@ -59,17 +62,21 @@ class Example:
     inside: bool
     judged: bool
     device: bool
+    asker: Asker
 
 
-def examples_of(sets: Sequence[tuple[list[Case], frozenset[str]]]) -> list[Example]:
-    """Every value that the rules find, with what the annotation says of it."""
-    out, group = [], 0
+def examples_of(
+    sets: Sequence[tuple[list[Case], frozenset[str]]], reader_of: Callable[[Case], Reads | None] = lambda case: None
+) -> list[Example]:
+    """Every value that the rules find, or a document's reader besides, with what the annotation says of it."""
+    out, group, schema = [], 0, read_schema()
     for cases, parts in sets:
         for case in cases:
             group += 1
-            trace: list[Reading] = []
-            extract(case.document, list(case.wanted) or None, trace)
-            for reading in trace:
+            wanted = read_schema(case.wanted)
+            others = [one for one in schema if one not in wanted]
+            readings, asker = readings_of(case.document, Names(case.document.text), wanted, others, reader_of(case))
+            for reading in readings:
                 record = reading.record
                 golds = [g for g in case.gold if g.judged and extraction_score.agrees(record, g, case, frozenset())]
                 right = [
@@ -80,7 +87,7 @@ def examples_of(sets: Sequence[tuple[list[Case], frozenset[str]]]) -> list[Examp
                 told = [g for g in case.gold if extraction_score.agrees(record, g, case, frozenset())]
                 device = built_in()[record.property].of == "device"
                 judged = device or not told or any(g.judged for g in told)
-                out.append(Example(reading, right, case, parts, group, inside, judged, device))
+                out.append(Example(reading, right, case, parts, group, inside, judged, device, asker))
     return out
 
 
@@ -352,6 +359,7 @@ def main() -> None:
             ],
             "material": material_weights,
             **record_weights,
+            "reader": json.loads(WEIGHTS.read_text(encoding="utf-8"))["reader"],  # of extraction_stack.py
         }
         WEIGHTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     else:

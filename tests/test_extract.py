@@ -47,7 +47,7 @@ def document_of(text: str) -> Document:
 
 
 def found_in(text: str, *properties: str) -> list[Record]:
-    return extract(document_of(text), list(properties or CONDUCTION))
+    return extract(document_of(text), list(properties or CONDUCTION), read=False)
 
 
 def short(record: Record) -> tuple:

@@ -57,6 +57,9 @@ def extract(
         list[str] | None,
         typer.Option(help='A record set right: "7: value=1.2e-3", "4: material=LLZO".', rich_help_panel="Review"),
     ] = None,
+    rules_only: Annotated[
+        bool, typer.Option("--rules-only", help="Leave the small network out that reads along where it is installed.")
+    ] = False,
     model: models.Model = None,
     endpoint: models.Endpoint = None,
     list_: Annotated[bool, typer.Option("--list", help="Show the built-in properties and end.")] = False,
@@ -66,7 +69,8 @@ def extract(
 
     Everything keeps its place: file, page, sentence and characters. Rules read formulas (also with x-ranges and dopants),
     quantities, lists with "respectively", table headers; units are converted. What is [bold]not sure[/bold] is flagged
-    with the reason and stays out of table.csv until you accept or correct it.
+    with the reason and stays out of table.csv until you accept or correct it. With the extra small-models a small
+    network on this machine reads along: whose a value is, at what temperature, and which values the rules left.
 
     A language model may choose among readings and add some; what it says counts only where code finds value, unit,
     material and condition in the text. Your decisions are kept in feedback.jsonl and hold for the same sentence in the
@@ -87,6 +91,8 @@ def extract(
         raise UserError("which run is meant?", "--accept, --reject, --correct", "name it with --review run/")
     if not papers:
         raise UserError("no paper is named", "sozai extract", "name files or folders, or --review run/")
+    from sozai.assistant.extraction.reader import is_installed
+
     settings = {
         "papers": [str(path) for path in papers],
         "properties": list(properties or []),
@@ -94,11 +100,13 @@ def extract(
         "model": model,
         "endpoint": endpoint,
         "feedback": [str(path) for path in feedback or []],
+        "network": not rules_only and is_installed(),
     }
     _run(settings, out, as_json)
 
 
 def _run(settings: dict[str, Any], out: Path, as_json: bool) -> None:
+    from sozai.assistant.extraction.reader import is_installed
     from sozai.assistant.extraction.run import earlier_decisions, extract_all, result_of, rows_of, write_run
     from sozai.assistant.extraction.schema import read_schema
     from sozai.files import output_folder, write_json
@@ -126,7 +134,7 @@ def _run(settings: dict[str, Any], out: Path, as_json: bool) -> None:
         if kept is not None:
             kept.tell_ledger()
         with progress("Reading", as_json) as on_progress:
-            made = extract_all(papers, wanted, asked, decisions, on_progress)
+            made = extract_all(papers, wanted, asked, decisions, on_progress, settings["network"])
         write_run(folder, made, decisions)
         if kept is not None:
             write_json(folder / "transcript.json", kept.transcript())
@@ -137,6 +145,8 @@ def _run(settings: dict[str, Any], out: Path, as_json: bool) -> None:
     if kept is not None:
         kept.close(finished=True)
     emit({**result, "folder": str(folder)}, as_json, lambda console: _print(console, result, folder))
+    if not is_installed() and not as_json:
+        typer.echo("More values, and more of them right, with: pip install 'sozai[small-models]'")
 
 
 def _cut_short(stopped: BaseException, done: int) -> BaseException:

@@ -308,11 +308,11 @@ def number_in(text: str) -> float | None:
 
 
 def records_of(document: Document) -> list[Record]:
-    """What ``sozai extract`` finds in a document; the same document is read once."""
+    """What the rules of ``sozai extract`` find in a document, at once; the same document is read once."""
     from sozai.assistant.extraction import extract
 
     if document.hash not in _kept:
-        _kept[document.hash] = extract(document)
+        _kept[document.hash] = extract(document, read=False)
     return _kept[document.hash]
 
 

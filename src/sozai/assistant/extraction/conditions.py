@@ -129,6 +129,22 @@ def find_conditions(
     return sorted(out, key=lambda condition: condition.start)
 
 
+def temperatures(text: str, plain: str, start: int, end: int, found: Sequence[Found]) -> list[Quantity]:
+    """Every temperature that a sentence says, of measurement or not, in degrees Celsius."""
+    out = []
+    for one in found:
+        if one.unit in (CELSIUS, "(kelvin)"):
+            value, low, high = (
+                None if x is None else _convert(x, one.unit, CELSIUS) for x in (one.value, one.low, one.high)
+            )
+            assert value is not None
+            span = Span(one.start, one.end)
+            out.append(Quantity(span, text[one.start : one.end], value, CELSIUS, low, high, one.relation))
+    for match in _ROOM.finditer(plain, start, end):
+        out.append(Quantity(Span(*match.span()), text[match.start() : match.end()], ROOM, CELSIUS, relation="~"))
+    return sorted(out, key=lambda quantity: quantity.span.start)
+
+
 def tested_at(
     text: str, plain: str, start: int, end: int, found: Sequence[Found], pieces: Sequence[tuple[int, int]]
 ) -> Quantity | None:

@@ -60,12 +60,15 @@ _PAIR = ("the former", "the latter")
 
 @dataclass(frozen=True)
 class Reading:
-    """A record with what it was chosen from: candidates, their names, and the features of the record."""
+    """A record with what it was chosen from: candidates, their names, the features of the record, every doubt, and the
+    odds of its being a value where the network found it (``Value.told``)."""
 
     record: Record
     candidates: Sequence[Candidate]
     names: Sequence[str]
     features: Mapping[str, float]
+    doubts: Sequence[str] = ()
+    told: float | None = None
 
 
 Trace = list[Reading]
@@ -79,6 +82,7 @@ def records_of(
     others: Sequence[Property],
     context: Context,
     trace: Trace | None = None,
+    told: Mapping[int, tuple[Property, float]] | None = None,
 ) -> list[Record]:
     """Records of one sentence, and the context updated for the next one.
 
@@ -89,7 +93,8 @@ def records_of(
         schema: wanted properties.
         others: properties known besides, which take the numbers that are theirs.
         context: of the sentences before.
-        trace: told what each record was chosen from, for fitting.
+        trace: told what each record was chosen from.
+        told: numbers that are values as the network says, see ``find_values``.
     """
     sentence = document.sentences[number]
     start, end, plain = sentence.start, sentence.end, names.plain
@@ -97,7 +102,7 @@ def records_of(
     found = find_quantities(document.text, start, end, [(m.start, m.end) for m in mentions])
     pieces = clauses(plain, start, end)
     learn_variables(plain, start, found, mentions, context)
-    values = find_values(plain, start, end, found, mentions, schema, others, context.property)
+    values = find_values(plain, start, end, found, mentions, schema, others, context.property, told)
     values = of_electrons(values, plain, schema)
     context.property = values[-1].property if values else None
     records: list[Record] = []
@@ -213,13 +218,14 @@ def _record(document: Document, number: int, value: Value, values: Sequence[Valu
         features = own | {"a sample of its own": 0.0} | material_features(AS_DESCRIBED, DESCRIBED, device)
         chance = probability(features, device)
         context.sample, context.sample_instead = (sample, number), instead
+    kind = "device" if device else "material"
     record = Record(
         text, span, wanted.name, quantity, Span(start, end), attached, method.group() if method else "",
-        _reasons(chance, doubts, mention, cited is not None, "device" if device else "material"), cited=cited.group() if cited else "", probability=round(chance, 3),  # noqa: E501
+        reasons(chance, doubts, mention is not None, cited is not None, weights()["threshold"][kind]), cited=cited.group() if cited else "", probability=round(chance, 3),  # noqa: E501
     )  # fmt: skip
     if trace is not None:
         names = [resolved(c.mention, value, values, found, plain, start, context) for c in candidates]
-        trace.append(Reading(record, candidates, names, seen))
+        trace.append(Reading(record, candidates, names, seen, tuple(doubts), value.told))
     return record
 
 
@@ -253,12 +259,19 @@ def _conditions_of(value: Value, values: Sequence[Value], found: Sequence[Found]
     return attached, unsure_of
 
 
-def _reasons(chance: float, doubts: Sequence[str], mention: Mention | None, cited: bool, kind: str) -> tuple[str, ...]:
-    """Why a record is to be looked at; nothing where it is probable enough and the document's own."""
+def reasons(chance: float, doubts: Sequence[str], named: bool, cited: bool, least: float) -> tuple[str, ...]:
+    """Why a record is to be looked at; nothing where it is probable enough and the document's own.
+
+    Args:
+        chance: that it is right; ``least``: what is enough.
+        doubts: of the rules.
+        named: whether it has a material.
+        cited: whether it is attributed to another work.
+    """
     out: list[str] = []
-    if mention is None:
+    if not named:
         out.append("no material is named near it")
-    elif chance < weights()["threshold"][kind]:
+    elif chance < least:
         out += [f"{chance:.0%} probable", *doubts]
     if cited:
         out.append("attributed to another work")

@@ -11,10 +11,13 @@ from sozai.assistant.extraction.units import plain_signs, read_unit
 
 Relation = Literal["=", "<", ">", "~"]
 _POWER = r"\s?[x×·⋅∙•*]\s?10\s?\^?\s?\{?\s?([-+]?\s?\d{1,2})(?:\s?\})?|[eE]([-+]?\d{1,2})(?![\w.])"
+_MASS = r"(?:\s?(?:,|and|to|or|-)\s?\d{1,3}\s\d{3})*\s?(?:g[\s/·⋅]?\s?mol|Da\b)"
+"""Before it a number of thousands may have spaces: "48 000 g/mol"."""
 _NUMBER = re.compile(
     r"(?<![\w.{_^\]/])(?P<sign>[-+]\s?)?(?:"
     r"(?P<ten>10(?:\s?\^\s?\{?\s?(?P<tenth>[-+]?\s?\d{1,2})(?:\s?\})?|(?P<ten_minus>-\d{1,2})(?![\w.]*\d)))"
-    r"|(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:\((?P<esd>\d{1,3})\))?(?P<bracket>\))?"
+    rf"|(?P<number>\d{{1,3}}(?:\s\d{{3}})+(?={_MASS})|"
+    r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:\((?P<esd>\d{1,3})\))?(?P<bracket>\))?"
     rf"(?:\s?(?:±|\+/-|\+-)\s?(?P<error>\d+(?:\.\d+)?)\)?)?(?:{_POWER})?)"
 )
 _BEFORE: tuple[tuple[str, Relation], ...] = (
@@ -115,7 +118,7 @@ def _atom(text: str, plain: str, match: re.Match[str]) -> Found | None:
         else:
             value = 10.0 ** int(exponent.replace(" ", ""))
     else:
-        value = float(match["number"].replace(",", ""))
+        value = float(re.sub(r"[,\s]", "", match["number"]))
         power = int((match.group(9) or match.group(10) or "0").replace(" ", "").replace("+", "") or 0)
         if match["bracket"] and not (match["error"] or match.group(9)):
             last = match.end("esd") + 1 if match["esd"] else match.end("number")

@@ -46,7 +46,8 @@ class Record:
         doubts: reasons to look at it before use; such a record is flagged, not hidden.
         probability: that all of it is right; ``None`` where there is no model of it (tables, a person).
         cited: the work that the value is attributed to, e.g. ``"[12]"``; empty when it is the document's own.
-        by: ``"rules"``, or the model that proposed it (then checked like any other).
+        by: ``"rules"``, ``"rules and network"`` (``reread``), ``"network"`` where it found a value that the rules had
+            left, or the language model that proposed it; checked alike.
     """
 
     material: str

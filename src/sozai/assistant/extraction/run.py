@@ -68,7 +68,8 @@ class Extraction:
 
 
 def extract_all(paths: Sequence[Path], schema: Sequence[Property], model: LanguageModel | None = None,
-                decisions: Mapping[str, Decision] | None = None, on_progress: OnProgress | None = None) -> Extraction:  # fmt: skip  # noqa: E501
+                decisions: Mapping[str, Decision] | None = None, on_progress: OnProgress | None = None,
+                read: bool | None = None) -> Extraction:  # fmt: skip
     """Read documents and extract the schema's properties from them.
 
     Args:
@@ -77,6 +78,7 @@ def extract_all(paths: Sequence[Path], schema: Sequence[Property], model: Langua
         model: may choose and add; see ``propose_records``. None: no model is asked.
         decisions: a person's, of earlier runs; applied to the same sentences.
         on_progress: called with documents done, all, and the name of the next.
+        read: whether the network reads along; see ``extract``.
 
     Returns:
         what was extracted; also of the documents before one at which the work was stopped, with ``stopped`` set and
@@ -103,7 +105,7 @@ def extract_all(paths: Sequence[Path], schema: Sequence[Property], model: Langua
         if on_progress is not None:
             on_progress(done, len(files), file.name)
         try:
-            _extract_one(out, file, len(files) == 1, schema, model, decisions or {})
+            _extract_one(out, file, len(files) == 1, schema, model, decisions or {}, read)
         except (KeyboardInterrupt, UserError) as stop:
             if not out.documents:
                 raise
@@ -118,7 +120,7 @@ def extract_all(paths: Sequence[Path], schema: Sequence[Property], model: Langua
 
 
 def _extract_one(out: Extraction, file: Path, alone: bool, schema: Sequence[Property], model: LanguageModel | None,
-                 decisions: Mapping[str, Decision]) -> None:  # fmt: skip
+                 decisions: Mapping[str, Decision], read: bool | None) -> None:  # fmt: skip
     """Add the records of one document, or why it cannot be read; nothing of it when the work is stopped meanwhile."""
     from sozai.assistant.documents.read import read_document
 
@@ -129,7 +131,7 @@ def _extract_one(out: Extraction, file: Path, alone: bool, schema: Sequence[Prop
             raise
         out.problems.append(error.sentence())
         return
-    records = extract(document, schema)
+    records = extract(document, schema, read=read)
     refused: list[str] = []
     if model is not None:
         from sozai.assistant.extraction.ask_model import propose_records

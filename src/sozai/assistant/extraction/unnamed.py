@@ -64,6 +64,7 @@ class Value:
         cue: place of the property's name, ``None`` when its unit alone tells it.
         rank: place in its list, and the list's length.
         doubt: why it may be another property's.
+        told: logarithm of the odds that it is one, where the network of ``reader`` found it; ``None``: the rules did.
     """
 
     number: int
@@ -74,6 +75,7 @@ class Value:
     cue: tuple[int, int] | None
     rank: tuple[int, int] | None
     doubt: str = ""
+    told: float | None = None
 
 
 def is_no_value(plain: str, start: int, place: int, cues: Sequence[tuple[int, int, Property]]) -> bool:

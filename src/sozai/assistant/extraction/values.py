@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sozai.assistant.extraction.clauses import cost
 from sozai.assistant.extraction.mentions import Mention
@@ -40,7 +40,8 @@ _ADJECTIVE = re.compile(
 
 
 def find_values(plain: str, start: int, end: int, found: Sequence[Found], mentions: Sequence[Mention], schema: Sequence[Property],  # noqa: E501
-                others: Sequence[Property], earlier: Property | None = None) -> list[Value]:  # fmt: skip
+                others: Sequence[Property], earlier: Property | None = None,
+                told: Mapping[int, tuple[Property, float]] | None = None) -> list[Value]:  # fmt: skip
     """Values of the schema's properties in a sentence.
 
     Args:
@@ -51,11 +52,12 @@ def find_values(plain: str, start: int, end: int, found: Sequence[Found], mentio
         schema: properties that are wanted.
         others: properties that are known too; a number nearer to the name of one of them is not taken.
         earlier: property of the last value of the sentence before.
+        told: what the network took numbers for that the rules had left, by where they begin, with the odds of it.
     """
     cues = _cues(plain, start, end, [*schema, *others])
     wanted = {property_.name for property_ in schema}
     out: list[Value] = []
-    told = _told_in_order(plain, found, cues)
+    in_order = _told_in_order(plain, found, cues)
     for number, one in enumerate(found):
         lead, tail = plain[max(start, one.start - 40) : one.start], plain[one.end : min(end, one.end + 40)]
         if (
@@ -67,7 +69,7 @@ def find_values(plain: str, start: int, end: int, found: Sequence[Found], mentio
         if _IF.search(plain[max(start, one.start - 90) : one.start]):
             continue
         best = (
-            told.get(number)
+            in_order.get(number)
             or _cell_edge(plain, one, [*schema, *others])
             or _best(plain, start, one, cues, mentions, found)
         )
@@ -81,7 +83,16 @@ def find_values(plain: str, start: int, end: int, found: Sequence[Found], mentio
         if converted is None:
             continue
         out.append(Value(number, best[0], *converted, best[1], _rank(one, found), best[2]))
-    return _in_order(plain, start, end, with_unnamed(plain, start, out, found, cues, earlier, wanted), found, cues)
+    values = _in_order(plain, start, end, with_unnamed(plain, start, out, found, cues, earlier, wanted), found, cues)
+    if told:
+        taken = {value.number for value in values}
+        for number, one in enumerate(found):
+            guess = None if number in taken else told.get(one.start)
+            converted = in_unit(one, guess[0]) if guess is not None else None
+            if guess is not None and converted is not None and guess[0].name in wanted:
+                values.append(Value(number, guess[0], *converted, None, _rank(one, found), told=guess[1]))
+        values.sort(key=lambda value: value.number)
+    return values
 
 
 def _cues(plain: str, start: int, end: int, properties: Sequence[Property]) -> list[tuple[int, int, Property]]:

@@ -1,0 +1,207 @@
+"""Fits how the rules and the network are weighed together (``reader`` in ``weights.json`` of ``sozai extract``).
+
+python benchmarks/extraction_reader.py --data FOLDER --folds FOLDER --write
+python benchmarks/extraction_stack.py --data FOLDER --folds FOLDER [--write]
+
+What the network says of a passage comes from one that saw nothing of its writer (of a fuel-cell paper: of that paper);
+the weights, about thirty, are fitted on that and judged on the writers left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import common  # noqa: F401
+import extraction_fit
+import extraction_reader
+import extraction_score
+import extraction_sets
+import numpy as np
+from extraction_fit import Example
+from extraction_sets import Case
+from scipy.optimize import minimize
+
+from sozai.assistant.extraction import ranking, reader
+from sozai.assistant.extraction.questions import Question
+from sozai.assistant.extraction.reader import Answer, Reader
+from sozai.assistant.extraction.reread import Features, chance_of, heat_features, owner_features, record_features
+
+RIDGE = {"choice": 0.5, "record": 3.0}
+THRESHOLD = 0.55
+"""The chance from which on a record counts as sure; of a device's value before its odds are scaled."""
+AGREEMENT = 1.0
+"""Added to the odds of a device's value where rules and network agree, taken away where they do not: on papers on fuel
+cells the rules are right more often than the network, on natural passages less often, and the fit cannot weigh both."""
+BOTH = frozenset(("temperature", "material"))
+
+
+@dataclass
+class Pair:
+    """A value as the rules and the network read it, with what is right."""
+
+    example: Example
+    question: Question
+    answer: Answer
+    owners: list[Features]
+    heats: list[Features]
+    right: list[bool] | None
+    right_heats: list[bool] | None
+    fold: int
+
+
+def pairs_of(cases: Sequence[Case], fold: int, read: Reader) -> list[Pair]:
+    """Every value of some documents, as the rules and a network that saw none of them read it."""
+    examples = extraction_fit.examples_of([(list(cases), BOTH)], lambda case: read)
+    questions = [e.asker.ask(e.reading) for e in examples]
+    out = []
+    for e, question, answer in zip(examples, questions, read.answers(questions), strict=True):
+        record = e.reading.record
+        golds = [g for g in e.case.gold if extraction_score.agrees(record, g, e.case, frozenset())]
+        names = [m for g in golds if g.judged for m in g.materials]
+        right = [any(extraction_score.names_agree(o.name, m) for m in names) for o in question.materials]
+        heats = []
+        for offer in (*(question.heats or ()), None):
+            conditions = {"temperature": offer.quantity} if offer and offer.quantity else {}
+            asked = dataclasses.replace(record, conditions=conditions)
+            heats.append(any(extraction_score.agrees(asked, g, e.case, frozenset(("temperature",))) for g in golds))
+        out.append(
+            Pair(
+                e,
+                question,
+                answer,
+                owner_features(e.reading, question, answer),
+                heat_features(e.reading, question, answer),
+                [*right, not any(right)] if golds and e.judged else None,
+                heats if golds and question.heats is not None and any(heats) else None,
+                fold,
+            )
+        )
+    return out
+
+
+def fit_choice(cases: Sequence[tuple[Sequence[Features], Sequence[bool]]]) -> dict[str, float]:
+    """Conditional logistic regression: the share of the right ones among all."""
+    used = [(features, right) for features, right in cases if any(right) and not all(right)]
+    names = sorted({name for features, _ in used for one in features for name in one})
+    x = np.array([[one.get(name, 0.0) for name in names] for features, _ in used for one in features])
+    group = np.repeat(np.arange(len(used)), [len(features) for features, _ in used])
+    good = np.array([r for _, right in used for r in right], float)
+    starts = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
+
+    def loss(w):  # type: ignore[no-untyped-def]
+        z = x @ w
+        z = z - np.maximum.reduceat(z, starts)[group]
+        share = np.exp(z)
+        every, ours = np.bincount(group, share), np.bincount(group, share * good)
+        slope = x.T @ (share / every[group] - share * good / ours[group])
+        return float(np.log(every / ours).sum() + RIDGE["choice"] * w @ w), slope + 2 * RIDGE["choice"] * w
+
+    w = minimize(loss, np.zeros(len(names)), jac=True, method="L-BFGS-B").x
+    return {name: round(float(v), 3) for name, v in zip(names, w, strict=True)}
+
+
+def fit(pairs: Sequence[Pair]) -> dict[str, dict[str, float]]:
+    """Weights ``owner``, ``heat`` and ``record``."""
+    tables = {
+        "owner": fit_choice([(p.owners, p.right) for p in pairs if p.right is not None]),
+        "heat": fit_choice([(p.heats, p.right_heats) for p in pairs if p.right_heats is not None]),
+    }
+    rows = [judged(p, tables) for p in pairs if p.example.judged and p.example.inside]
+    tables["record"] = extraction_fit.fit_record([row for row in rows if row is not None], RIDGE["record"])
+    return tables
+
+
+def judged(pair: Pair, tables: dict[str, dict[str, float]]) -> tuple[dict[str, float], bool] | None:
+    """Features of the record that rules and network make together, and whether it is right."""
+    reading = pair.example.reading
+    features, best, at = record_features(reading, pair.answer, pair.owners, pair.heats, tables, pair.example.device)
+    if best is None:
+        return None
+    conditions = {name: q for name, q in reading.record.conditions.items() if name != "temperature"}
+    if at is not None and pair.question.heats is not None and at < len(pair.question.heats):
+        conditions["temperature"] = pair.question.heats[at].quantity  # type: ignore[assignment]
+    record = dataclasses.replace(reading.record, material=pair.question.materials[best].name, conditions=conditions)
+    case = pair.example.case
+    return features, any(extraction_score.agrees(record, g, case, BOTH) for g in case.gold)
+
+
+def chances_of(
+    pairs: Sequence[Pair], tables: dict[str, dict[str, float]], device: dict[str, float]
+) -> list[tuple[float, bool, Example]]:
+    """Each record's chance and whether it is right."""
+    out = []
+    for pair in pairs:
+        row = judged(pair, tables) if pair.example.inside else None
+        if row is not None:
+            kind = device if pair.example.device else None
+            out.append((chance_of(row[0], tables["record"], kind), row[1], pair.example))
+    return out
+
+
+def main() -> None:
+    """Fit, judge on writers left out, and write with ``--write``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--folds", type=Path, required=True)
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    natural = extraction_sets.passages("natural_passages.jsonl")
+    pairs: list[Pair] = []
+    for fold in range(len(extraction_reader.FOLDS)):
+        read = reader.load(arguments.folds / f"{fold}.safetensors")
+        mine = [
+            c for c in natural if extraction_reader.fold_of(extraction_reader.writer_of(c.document.source), "") == fold
+        ]
+        pairs += pairs_of(mine, fold, read)
+    gold = sum(len(case.gold) for case in natural)
+    print(len(pairs), "values of", gold, "gold ones", flush=True)
+    archive = arguments.data / "text" / "sofc_exp_30_papers.tar.gz"
+    papers = extraction_sets.fuel_cells(archive, "tune")
+    for fold in range(len(extraction_reader.FOLDS)):
+        read = reader.load(arguments.folds / f"{fold}.safetensors")
+        mine = [c for c in papers if extraction_reader.fold_of("fuel cells", c.document.source) == fold]
+        pairs += pairs_of(mine, fold, read)
+    device = {"agreement": AGREEMENT, "slope": 1.0, "constant": 0.0}
+    fitted = {fold: fit([p for p in pairs if p.fold != fold]) for fold in sorted({p.fold for p in pairs})}
+
+    def of_left_out() -> list[tuple[float, bool, Example]]:
+        return [r for fold, t in fitted.items() for r in chances_of([p for p in pairs if p.fold == fold], t, device)]
+
+    scale = extraction_fit.scale_for(of_left_out())["device"]
+    device |= scale
+    left_out = of_left_out()
+    odds = float(np.log(THRESHOLD / (1 - THRESHOLD)))
+    threshold = {"device": round(ranking.logistic(ranking.scaled(odds, scale)), 3), "material": THRESHOLD}
+    tables = fit(pairs)
+    print(json.dumps(tables, indent=1))
+    gold += sum(len(case.gold) for case in papers)
+    print("calibration", *extraction_fit.calibration(left_out), sep="\n  ")
+    rules = [(p.example.reading.record.probability or 0.0, p, p.example) for p in pairs if p.example.inside]
+    by_rules = [
+        (chance, any(extraction_score.agrees(e.reading.record, g, e.case, BOTH) for g in e.case.gold), e)
+        for chance, _, e in rules
+    ]
+    print("rules alone", *extraction_fit.curve(by_rules, gold), sep="\n  ")
+    print("together", *extraction_fit.curve(left_out, gold), sep="\n  ")
+    if arguments.write:
+        content = json.loads(extraction_fit.WEIGHTS.read_text(encoding="utf-8"))
+        calibration = [
+            dict(zip(("bin", "records", "stated", "right"), (a, n, round(s, 3), round(r, 3)), strict=True))
+            for a, n, s, r in extraction_fit.calibration(left_out)
+        ]
+        content["reader"] = {
+            "threshold": threshold,
+            "device": device,
+            "calibration": calibration,
+            **tables,
+        }
+        extraction_fit.WEIGHTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""Records of the rules read again by the network: whose a value is, at what temperature, and how probable all is right.
+
+Neither decides alone: what the rules see of a material (``ranking``) and what the network says of it are weighed
+together, by weights that ``benchmarks/extraction_fit.py`` fits on passages of writers that the network had not seen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from sozai.assistant.extraction.pairing import Reading, reasons
+from sozai.assistant.extraction.questions import Offer, Question
+from sozai.assistant.extraction.ranking import chances, logistic, scaled, weights
+from sozai.assistant.extraction.reader import Answer
+from sozai.assistant.extraction.record import Record
+
+_LEAST = math.log(1e-3)
+"""The logarithm of the smallest chance that is told from none."""
+_CHOICE = "the rules' choice"
+Features = Mapping[str, float]
+
+
+def owner_features(reading: Reading, question: Question, answer: Answer) -> list[Features]:
+    """What is known of each material offered, and last of none of them."""
+    shares = chances(reading.candidates)
+    chosen = reading.record.material_span
+    out: list[Features] = []
+    for offer, read in zip(question.materials, answer.materials, strict=False):
+        candidate = None if offer.candidate is None else reading.candidates[offer.candidate]
+        share = 0.0 if offer.candidate is None else shares[offer.candidate]
+        how = [] if candidate is None else [name for name in candidate.features if name.startswith(_CHOICE + ",")]
+        ours = bool(reading.record.material) and (offer.span == chosen or offer.name == reading.record.material)
+        out.append(
+            {
+                "read": max(read, 2 * _LEAST),
+                "share by rules": math.log(max(share, 1e-3)),
+                "not offered by rules": float(offer.candidate is None),
+                _CHOICE: float(ours),
+                **{name: 1.0 for name in how if candidate is not None and candidate.features[name]},
+            }
+        )
+    return [*out, {"read": max(answer.materials[-1], 2 * _LEAST), "none": 1.0, "share by rules": _LEAST}]
+
+
+def heat_features(reading: Reading, question: Question, answer: Answer) -> list[Features]:
+    """What is known of each temperature offered, and last of none of them; nothing where the property takes none."""
+    if question.heats is None:
+        return []
+    chosen = reading.record.conditions.get("temperature")
+    options: list[Offer | None] = [*question.heats, None]
+    return [
+        {
+            "read": max(read, 2 * _LEAST),
+            "the rules' choice": float(
+                chosen is None if offer is None else chosen is not None and offer.span == chosen.span
+            ),
+            "none": float(offer is None),
+            "of another sentence": float(offer is not None and offer.span.start < reading.record.sentence.start),
+        }
+        for offer, read in zip(options, answer.heats, strict=True)
+    ]
+
+
+def weighed(features: Sequence[Features], table: Mapping[str, float]) -> list[float]:
+    """The share of each."""
+    scores = [sum(table.get(name, 0.0) * x for name, x in one.items()) for one in features]
+    top = max(scores, default=0.0)
+    exponents = [math.exp(score - top) for score in scores]
+    return [x / sum(exponents) for x in exponents]
+
+
+def record_features(
+    reading: Reading,
+    answer: Answer,
+    owners: Sequence[Features],
+    heats: Sequence[Features],
+    tables: Mapping[str, Mapping[str, float]],
+    device: bool,
+) -> tuple[dict[str, float], int | None, int | None]:
+    """Features of the chance that a whole record is right; the number of the material and of the temperature in it.
+
+    Args:
+        reading: of the rules; ``answer``: of the network.
+        owners, heats: from ``owner_features`` and ``heat_features``.
+        tables: fitted weights ``owner`` and ``heat``.
+        device: whether the property is one of devices.
+    """
+    shares = weighed(owners, tables["owner"])
+    best = max(range(len(shares) - 1), key=shares.__getitem__, default=None)
+    warm = weighed(heats, tables["heat"])
+    at = max(range(len(warm)), key=warm.__getitem__, default=None)
+    chance = reading.record.probability or 0.0
+    features = {
+        "owner": 0.0 if best is None else odds(shares[best]),
+        "heat": odds(warm[at]) if at is not None else 0.0,
+        "no heat asked": float(at is None),
+        "valid": max(-8.0, min(8.0, answer.valid)),
+        "materials offered": math.log(len(owners)),
+        "none of them, read": max(answer.materials[-1], -10.0),
+        "rules": odds(chance),
+        "rules chose another": float(best is not None and not owners[best]["the rules' choice"]),
+        "rules' heat is another": float(at is not None and not heats[at]["the rules' choice"]),
+        "of a device": float(device),
+        "found by the network": float(reading.told is not None),
+        "its property": reading.told or 0.0,
+    }
+    return features, best, at
+
+
+def reread(reading: Reading, question: Question, answer: Answer, device: bool) -> Record:
+    """The record with the material and the temperature that rules and network say together, and its chance.
+
+    Args:
+        reading: of the rules.
+        question: made of it; ``answer``: the network's.
+        device: whether the property is one of devices.
+    """
+    tables = weights()["reader"]
+    owners, heats = owner_features(reading, question, answer), heat_features(reading, question, answer)
+    features, best, at = record_features(reading, answer, owners, heats, tables, device)
+    record = reading.record
+    if best is None:
+        return record
+    chance = chance_of(features, tables["record"], tables["device"] if device else None)
+    doubts = list(reading.doubts)
+    if not owners[best]["the rules' choice"]:
+        doubts = [f"it may be a value of {record.material}"] if record.material else []
+        offer = question.materials[best]
+        record = replace(record, material=offer.name, material_span=offer.span)
+    conditions = dict(record.conditions)
+    if at is not None and question.heats is not None and not heats[at]["the rules' choice"]:
+        told = conditions.pop("temperature", None)
+        if at < len(question.heats) and (heat := question.heats[at].quantity) is not None:
+            conditions["temperature"] = heat
+        doubts.append(
+            f"its temperature may be {told.text}" if told is not None else "its temperature may not be its own"
+        )
+    return replace(
+        record,
+        conditions=conditions,
+        by="network" if reading.told is not None else "rules and network",
+        probability=round(chance, 3),
+        doubts=reasons(
+            chance, doubts, True, bool(record.cited), tables["threshold"]["device" if device else "material"]
+        ),
+    )
+
+
+def chance_of(features: Features, table: Mapping[str, float], device: Mapping[str, float] | None = None) -> float:
+    """The chance that a whole record is right.
+
+    Args:
+        features: from ``record_features``; ``table``: their weights.
+        device: for a device's value: ``agreement`` is added to the odds where rules and network agree on it all, else
+            taken away; with ``slope`` and ``constant`` they are then what was seen.
+    """
+    score = table["constant"] + sum(table.get(name, 0.0) * x for name, x in features.items())
+    if device is not None:
+        apart = (
+            features["rules chose another"] or features["rules' heat is another"] or features["found by the network"]
+        )
+        score = scaled(score + (-device["agreement"] if apart else device["agreement"]), device)
+    return logistic(score)
+
+
+def odds(chance: float) -> float:
+    """Logarithm of the odds of a chance, none beyond a thousand to one."""
+    chance = min(max(chance, 1e-3), 1 - 1e-3)
+    return math.log(chance / (1 - chance))
