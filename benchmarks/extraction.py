@@ -257,7 +257,7 @@ def _stated(sets, kept) -> str:  # type: ignore[no-untyped-def]
             rows.append([f"{name}: {method}", *_row(score), str(score.outside)])
     return (
         "**As stated**: only values that the annotators marked are judged (the last column counts the others, which are "  # noqa: E501
-        "neither right nor wrong), and a temperature of the sentence is let pass where the annotation gives none.\n\n"
+        "neither right nor wrong), and a temperature is let pass where the annotation gives none.\n\n"
         + common.table(["set: method", *HEAD, "not marked"], rows)
     )
 

@@ -91,8 +91,8 @@ def agrees(record: Record, gold: Gold, case: Case, parts: frozenset[str], lenien
 
     Value and unit: the number, in the record's unit, is one of the gold value's (of a range or a change: both ends, or
     one of them where the record is one end). Where the gold value has a place, the record's must overlap it.
-    Temperature: the record's is one of the gold ones, and it has none where there is no gold one; lenient: where the
-    annotation has none, one that stands in the record's sentence is let pass. One in words ("room temperature") is let
+    Temperature: the record's is one of the gold ones, and it has none where there is no gold one; lenient: any is let
+    pass where the annotation has none. One in words ("room temperature") is let
     pass where the annotator marked numbers only.
     Material: one of the gold names, as ``names_agree`` says.
     """
