@@ -25,6 +25,7 @@ import extraction_fit
 import extraction_score
 import extraction_sets
 import torch
+from extraction_fit import Example
 from extraction_sets import Case
 from safetensors.torch import load_file
 from torch.nn import functional
@@ -102,34 +103,40 @@ def right_of(question: Question, case: Case) -> list[bool]:
     return [*right, not any(right)]
 
 
+def truth_of(e: Example, question: Question) -> tuple[bool, list[bool] | None, list[bool] | None]:
+    """Whether a reading's value is one, which of the materials offered are right (last: none of them), and which of the
+    temperatures (last: none); ``None`` where the annotation does not tell, or tells a temperature not offered."""
+    record = e.reading.record
+    golds = [g for g in e.case.gold if extraction_score.agrees(record, g, e.case, frozenset())]
+    if not golds:
+        return False, None, None
+    names = [m for g in golds if g.judged for m in g.materials]
+    right = [any(extraction_score.names_agree(o.name, m) for m in names) for o in question.materials]
+    heats = []
+    for offer in (*question.heats, None) if question.heats is not None else ():
+        conditions = {"temperature": offer.quantity} if offer and offer.quantity else {}
+        asked = dataclasses.replace(record, conditions=conditions)
+        heats.append(any(extraction_score.agrees(asked, g, e.case, frozenset(("temperature",))) for g in golds))
+    return True, [*right, not any(right)] if e.judged else None, heats if any(heats) else None
+
+
 def lessons_of(cases: Sequence[Case], writer: str, complete: bool) -> list[Lesson]:
     """Every value that the rules find; where the annotation is complete, every other number with a unit too."""
     out = []
     everything = frozenset(("temperature", "material"))
     examples = extraction_fit.examples_of([(list(cases), everything)], lambda case: Gold(case) if complete else None)
     for e in examples:
-        document, record = e.case.document, e.reading.record
         question = e.asker.ask(e.reading)
-        told = [g for g in e.case.gold if extraction_score.agrees(record, g, e.case, frozenset())]
-        names = [m for g in told if g.judged for m in g.materials]
-        right = [any(extraction_score.names_agree(o.name, m) for m in names) for o in question.materials]
-        heats = None
-        if told and question.heats is not None:
-            heats = []
-            for offer in (*question.heats, None):
-                conditions = {"temperature": offer.quantity} if offer and offer.quantity else {}
-                asked = dataclasses.replace(record, conditions=conditions)
-                only = frozenset(("temperature",))
-                heats.append(any(extraction_score.agrees(asked, g, e.case, only) for g in told))
+        told, right, heats = truth_of(e, question)
         out.append(
             Lesson(
                 question,
                 encode(question, reader.tokenizer()),
-                [*right, not any(right)] if told and e.judged else None,
-                heats if heats is not None and any(heats) else None,
-                bool(told) if e.inside and (told or e.judged) else None,
+                right,
+                heats,
+                told if e.inside and (told or e.judged) else None,
                 writer,
-                document.source,
+                e.case.document.source,
             )
         )
     if complete:

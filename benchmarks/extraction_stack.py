@@ -60,15 +60,7 @@ def pairs_of(cases: Sequence[Case], fold: int, read: Reader) -> list[Pair]:
     questions = [e.asker.ask(e.reading) for e in examples]
     out = []
     for e, question, answer in zip(examples, questions, read.answers(questions), strict=True):
-        record = e.reading.record
-        golds = [g for g in e.case.gold if extraction_score.agrees(record, g, e.case, frozenset())]
-        names = [m for g in golds if g.judged for m in g.materials]
-        right = [any(extraction_score.names_agree(o.name, m) for m in names) for o in question.materials]
-        heats = []
-        for offer in (*(question.heats or ()), None):
-            conditions = {"temperature": offer.quantity} if offer and offer.quantity else {}
-            asked = dataclasses.replace(record, conditions=conditions)
-            heats.append(any(extraction_score.agrees(asked, g, e.case, frozenset(("temperature",))) for g in golds))
+        _, right, heats = extraction_reader.truth_of(e, question)
         out.append(
             Pair(
                 e,
@@ -76,8 +68,8 @@ def pairs_of(cases: Sequence[Case], fold: int, read: Reader) -> list[Pair]:
                 answer,
                 owner_features(e.reading, question, answer),
                 heat_features(e.reading, question, answer),
-                [*right, not any(right)] if golds and e.judged else None,
-                heats if golds and question.heats is not None and any(heats) else None,
+                right,
+                heats,
                 fold,
             )
         )
