@@ -81,6 +81,16 @@ def test_a_long_question_loses_its_beginning_and_keeps_its_value():
     assert reader.tokenizer().decode([encoded.ids[n] for n in encoded.value]) == "0. 3 ms / cm"
 
 
+def test_a_question_stays_in_its_paragraph():
+    other = "The membranes were immersed in water at 80 °C. SPEEK-40 has a proton conductivity of 0.11 S/cm."
+    own = "Cells with an LSCF cathode on YSZ were run at 750 °C. Their peak power density was 0.82 W/cm2."
+    for gap, apart in (("\n\n", True), (" ", False)):
+        asked = questions_of(other + gap + own)
+        (question,) = [one for one in asked if one.property == "power density"]
+        assert ("SPEEK" not in question.text) is apart
+        assert ("80 °C" not in [heat.name for heat in question.heats]) is apart
+
+
 def test_what_else_is_in_the_batch_does_not_matter():
     questions = [question for text in passages(12) for question in questions_of(text)]
     read = reader.load()

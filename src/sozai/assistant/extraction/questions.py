@@ -100,9 +100,7 @@ class Asker:
         """The question of one value."""
         record = reading.record
         number = self._starts[record.sentence.start]
-        first = max(0, number - BEFORE)
-        while self.document.sentences[first].section != self.document.sentences[number].section:
-            first += 1
+        first = self._first(number, BEFORE)
         low, high = self.document.sentences[first].start, record.sentence.end
         wanted = self._properties[record.property]
         one = record.quantity.span
@@ -134,12 +132,7 @@ class Asker:
         """
         out = []
         for number in numbers:
-            sentences = self.document.sentences
-            first = number
-            while (
-                first > max(0, number - BEFORE_A_NUMBER) and sentences[first - 1].section == sentences[number].section
-            ):
-                first -= 1
+            sentences, first = self.document.sentences, self._first(number, BEFORE_A_NUMBER)
             low, high = sentences[first].start, sentences[number].end
             for one in self._of(number)[1]:
                 if one.start in taken or one.unit is None:
@@ -152,6 +145,17 @@ class Asker:
                     question = Question(self.document.text[low:high], place, ASKED, offers, None, span)
                     out.append(Left(one.start, fitting, question))
         return out
+
+    def _first(self, number: int, before: int) -> int:
+        """The first of some sentences before one that stand in its paragraph."""
+        sentences, text = self.document.sentences, self.document.text
+        first = number
+        while first > max(0, number - before):
+            here, last = sentences[first], sentences[first - 1]
+            if last.section != here.section or text[last.end : here.start].count("\n") > 1:
+                break
+            first -= 1
+        return first
 
     def _alone(self, number: int, span: Span) -> int:
         """Where a number ends; a member of a list that shares a unit reaches to that unit, over the others."""
