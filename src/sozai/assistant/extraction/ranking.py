@@ -73,7 +73,10 @@ class Spoken:
 
 @lru_cache(maxsize=1)
 def weights() -> dict[str, Any]:
-    """The fitted numbers: ``material``, ``record``, ``device record``, ``scale``, ``threshold``, their source."""
+    """The fitted numbers: ``material``, ``record``, ``device record``, ``scale``, ``threshold``, their source.
+
+    ``reader`` holds those of ``reread``.
+    """
     return json.loads(Path(__file__).with_name("weights.json").read_text(encoding="utf-8"))
 
 
