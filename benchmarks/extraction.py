@@ -19,6 +19,7 @@ from extraction_first import first_version
 from extraction_sets import Case
 
 from sozai.assistant.extraction import extract, verified
+from sozai.assistant.extraction.pairing import Trace
 from sozai.assistant.extraction.record import Record
 
 BOTH = frozenset(("temperature", "material"))
@@ -31,11 +32,6 @@ METHODS = "sozai extract", RULES, "first version"
 def parts_of(name: str) -> frozenset[str]:
     """What must be right besides property, value and unit: the tags of the abstracts tell no temperature."""
     return BOTH - {"temperature"} if name.endswith("nearest name") else BOTH
-
-
-def both(case: Case) -> list[Record]:
-    """``sozai extract`` without a language model: rules and network."""
-    return extract(case.document, list(case.wanted) or None, read=True)
 
 
 def rules(case: Case) -> list[Record]:
@@ -82,6 +78,13 @@ def main() -> None:
         "unseen passages, held out": extraction_sets.passages("unseen_passages.jsonl"),
         "last passages, at first sight": extraction_sets.passages("last_passages.jsonl"),
     }
+    traces: dict[int, Trace] = {}
+
+    def both(case: Case) -> list[Record]:
+        """``sozai extract`` without a language model: rules and network."""
+        traces[id(case)] = []
+        return extract(case.document, list(case.wanted) or None, traces[id(case)], read=True)
+
     methods: dict[str, Callable[[Case], list[Record]]] = {
         "sozai extract": both,
         RULES: rules,
@@ -96,7 +99,7 @@ def main() -> None:
                 kept[method, id(case)] = function(case)
             seconds[method, name] = time.process_time() - began
     parts = [_words(sets), _table(sets, kept, seconds), _ceiling(readers), _partial(sets, kept), _stated(sets, kept)]
-    parts += [_curves(sets, kept), _not_in_text(sets, kept)]
+    parts += [_curves(sets, kept), _not_in_text(sets, kept, traces)]
     parts.append(_model(arguments.model, sets))
     common.write_fragment(arguments.out, "Extraction from papers", parts)
 
@@ -149,7 +152,7 @@ def _curves(sets, kept) -> str:  # type: ignore[no-untyped-def]
     )
 
 
-def _not_in_text(sets, kept) -> str:  # type: ignore[no-untyped-def]
+def _not_in_text(sets, kept, traces) -> str:  # type: ignore[no-untyped-def]
     """How many records of whom do not stand in the text: a check that must find some."""
     from dataclasses import replace
 
@@ -158,11 +161,8 @@ def _not_in_text(sets, kept) -> str:  # type: ignore[no-untyped-def]
     every = {id(case): case for cases in sets.values() for case in cases}.values()
     raw, first, product, lies = [], [], [], []
     for case in every:
-        trace: list = []
-        schema = read_schema(case.wanted)
         known = read_schema()
-        extract(case.document, schema, trace, read=True)
-        raw += [verified(reading.record, case.document, known)[0] for reading in trace]
+        raw += [verified(reading.record, case.document, known)[0] for reading in traces[id(case)]]
         first += [verified(record, case.document, known)[0] for record in kept["first version", id(case)]]
         product += [verified(record, case.document, known)[0] for record in kept["sozai extract", id(case)]]
         for n, record in enumerate(kept["sozai extract", id(case)]):  # a liar: another number, unit, material or heat

@@ -6,8 +6,8 @@ Trained on the 15 fuel-cell papers for tuning (SOFC-Exp, CC BY 4.0), the 30 own 
 passages (their values of devices left out: few, and written to be hard); everything is deterministic. The polymer
 abstracts ("not for sale") are not in the weights: those that were read for tuning only help to choose the threshold;
 with ``--polymers`` they are added to the fit for comparison, and nothing is written. Cross-validation is grouped by
-document. How probable a record is said to be is scaled to how often it is right in three quarters of the natural
-passages, whose texts nothing was tuned on; the last quarter tells whether that holds.
+document. How probable a record is said to be is scaled to how often it is right in the natural passages of the first
+three writers, whose texts nothing was tuned on; those of the others tell whether that holds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,33 +91,35 @@ def examples_of(
     return out
 
 
-def fit_material(examples: Sequence[Example]) -> dict[str, float]:
-    """Conditional logistic regression: the chance of the right candidates among all of them."""
-    used = [e for e in examples if any(e.right) and not all(e.right)]
-    names = sorted({name for e in used for c in e.reading.candidates for name in c.features})
+def fit_choice(cases: Sequence[tuple[Sequence[Mapping[str, float]], Sequence[bool]]], ridge: float) -> dict[str, float]:
+    """Conditional logistic regression: the share of the right ones among all, by features of each."""
+    used = [(features, right) for features, right in cases if any(right) and not all(right)]
+    names = sorted({name for features, _ in used for one in features for name in one})
     place = {name: n for n, name in enumerate(names)}
-    rows, owner, right = [], [], []
-    for number, e in enumerate(used):
-        for candidate, good in zip(e.reading.candidates, e.right, strict=True):
-            row = np.zeros(len(names))
-            for name, x in candidate.features.items():
-                row[place[name]] = x
-            rows.append(row)
-            owner.append(number)
-            right.append(good)
-    x, group, good = np.array(rows), np.array(owner), np.array(right)
+    x = np.zeros((sum(len(features) for features, _ in used), len(names)))
+    for row, one in enumerate(one for features, _ in used for one in features):
+        for name, value in one.items():
+            x[row, place[name]] = value
+    group = np.repeat(np.arange(len(used)), [len(features) for features, _ in used])
+    good = np.array([r for _, right in used for r in right])
+    starts = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
 
     def loss(w):  # type: ignore[no-untyped-def]
         z = x @ w
-        z = z - np.maximum.reduceat(z, np.flatnonzero(np.r_[True, group[1:] != group[:-1]]))[group]
+        z = z - np.maximum.reduceat(z, starts)[group]
         share = np.exp(z)
         every = np.bincount(group, share)
         ours = np.bincount(group, share * good)
         slope = x.T @ (share / every[group] - share * good / ours[group])
-        return float(np.log(every / ours).sum() + RIDGE["material"] * w @ w), slope + 2 * RIDGE["material"] * w
+        return float(np.log(every / ours).sum() + ridge * w @ w), slope + 2 * ridge * w
 
     w = minimize(loss, np.zeros(len(names)), jac=True, method="L-BFGS-B").x
     return {name: round(float(v), 3) for name, v in zip(names, w, strict=True) if abs(v) >= 5e-4}
+
+
+def fit_material(examples: Sequence[Example]) -> dict[str, float]:
+    """Weights of the features that the rules see of a material."""
+    return fit_choice([([c.features for c in e.reading.candidates], e.right) for e in examples], RIDGE["material"])
 
 
 def chosen(example: Example, material: dict[str, float]) -> tuple[dict[str, float], bool] | None:
@@ -292,6 +294,11 @@ def calibration(scored: Sequence[tuple[float, bool, Example]]) -> list[tuple[str
     return out
 
 
+def in_words(bins: Sequence[tuple[str, int, float, float]]) -> list[dict[str, float | str]]:
+    """A ``calibration`` as ``weights.json`` holds it."""
+    return [{"bin": name, "records": n, "stated": round(s, 3), "right": round(r, 3)} for name, n, s, r in bins]
+
+
 def main() -> None:
     """Fit, report, and write with ``--write``."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -336,7 +343,7 @@ def main() -> None:
     judge = [row for row, number in zip(natural, numbers, strict=True) if number >= CHECKED]
     scale = scale_for([row for row, number in zip(natural, numbers, strict=True) if number < CHECKED])
     honest = [(rescaled(chance, scale["device" if e.device else "material"]), good, e) for chance, good, e in judge]
-    print("calibration of the last quarter of the natural passages, before and after scaling")
+    print("calibration of the natural passages of the other writers, before and after scaling")
     print(*calibration(judge), "after", *calibration(honest), sep="\n  ")
     threshold = {kind: round(rescaled(least, scale[kind]), 3) for kind, least in threshold.items()}
     print("scale", scale, "threshold", threshold)
@@ -353,10 +360,7 @@ def main() -> None:
             "command": "python " + " ".join(["benchmarks/extraction_fit.py", "--data data", "--write"]),
             "threshold": threshold,
             "scale": scale,
-            "calibration": [
-                dict(zip(("bin", "records", "stated", "right"), (a, n, round(s, 3), round(r, 3)), strict=True))
-                for a, n, s, r in calibration(honest)
-            ],
+            "calibration": in_words(calibration(honest)),
             "material": material_weights,
             **record_weights,
             "reader": json.loads(WEIGHTS.read_text(encoding="utf-8"))["reader"],  # of extraction_stack.py

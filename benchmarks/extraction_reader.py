@@ -90,16 +90,14 @@ def right_of(question: Question, case: Case) -> list[bool]:
     right = []
     for offer in question.materials:
         property_ = properties[offer.name]
-        hit = False
-        for one in found[:1]:
-            if (value := in_unit(one, property_)) is not None:
-                written = case.document.text[one.start : one.end]
-                quantity = Quantity(
-                    Span(one.start, one.end), written, value[0], property_.unit, value[1], value[2], one.relation
-                )
-                record = Record("", Span(0, 0), property_.name, quantity, Span(0, len(case.document.text)))
-                hit = any(extraction_score.agrees(record, g, case, frozenset()) for g in case.gold)
-        right.append(hit)
+        value = in_unit(found[0], property_) if found else None
+        if value is None:
+            right.append(False)
+            continue
+        one, written = found[0], case.document.text[found[0].start : found[0].end]
+        quantity = Quantity(Span(one.start, one.end), written, value[0], property_.unit, *value[1:], one.relation)
+        record = Record("", Span(0, 0), property_.name, quantity, Span(0, len(case.document.text)))
+        right.append(any(extraction_score.agrees(record, g, case, frozenset()) for g in case.gold))
     return [*right, not any(right)]
 
 
@@ -152,17 +150,16 @@ def lessons_of(cases: Sequence[Case], writer: str, complete: bool) -> list[Lesso
     return out
 
 
-def every_lesson(data: Path, natural: Sequence[str]) -> list[Lesson]:
+def every_lesson(data: Path) -> list[Lesson]:
     """Of all that may be trained on."""
     archive = data / "text" / "sofc_exp_30_papers.tar.gz"
     out = lessons_of(extraction_sets.fuel_cells(archive, "tune"), "fuel cells", False)
     out += lessons_of(extraction_sets.own("tune"), "own", False)
     for name in ("training_passages.jsonl", "varied_sentences.jsonl"):
         out += lessons_of(extraction_sets.passages(name), "own", True)
-    for name in natural:
-        cases = extraction_sets.passages(name)
-        for writer in sorted({writer_of(case.document.source) for case in cases}):
-            out += lessons_of([case for case in cases if writer_of(case.document.source) == writer], writer, True)
+    natural = extraction_sets.passages("natural_passages.jsonl")
+    for writer in sorted({writer_of(case.document.source) for case in natural}):
+        out += lessons_of([case for case in natural if writer_of(case.document.source) == writer], writer, True)
     return out
 
 
@@ -178,7 +175,7 @@ def writer_of(source: str) -> str:
     return str(int(source.split()[-1]) // 1000)
 
 
-def train(lessons: Sequence[Lesson], seed: int = 0, tell: bool = True) -> ReaderNetwork:
+def train(lessons: Sequence[Lesson], seed: int = 0) -> ReaderNetwork:
     """A network; the same for the same lessons, seed and machine."""
     random.seed(seed)
     torch.manual_seed(seed)
@@ -212,9 +209,8 @@ def train(lessons: Sequence[Lesson], seed: int = 0, tell: bool = True) -> Reader
             optimizer.step()
             total += float(loss.detach())
             step += 1
-        if tell:
-            left = (time.monotonic() - start) / (epoch + 1) * (EPOCHS - epoch - 1)
-            print(f"epoch {epoch + 1}: loss {total / len(batches):.3f}, {left:.0f} s left", flush=True)
+        left = (time.monotonic() - start) / (epoch + 1) * (EPOCHS - epoch - 1)
+        print(f"epoch {epoch + 1}: loss {total / len(batches):.3f}, {left:.0f} s left", flush=True)
     return network.eval()
 
 
@@ -282,7 +278,7 @@ def main() -> None:
     arguments.folds.mkdir(parents=True, exist_ok=True)
     paths = [arguments.folds / f"{turn}.safetensors" for turn in range(len(FOLDS))]
     command = "python benchmarks/extraction_reader.py --data FOLDER --folds FOLDER --write"
-    lessons = [] if all(path.exists() for path in paths) else every_lesson(arguments.data, ["natural_passages.jsonl"])
+    lessons = [] if all(path.exists() for path in paths) else every_lesson(arguments.data)
     for turn, path in enumerate(paths):
         if not path.exists():
             mine = [one for one in lessons if fold_of(one.writer, one.source) != turn]

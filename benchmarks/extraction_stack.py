@@ -21,12 +21,10 @@ import extraction_fit
 import extraction_reader
 import extraction_score
 import extraction_sets
-import numpy as np
 from extraction_fit import Example
 from extraction_sets import Case
-from scipy.optimize import minimize
 
-from sozai.assistant.extraction import ranking, reader
+from sozai.assistant.extraction import reader
 from sozai.assistant.extraction.questions import Question
 from sozai.assistant.extraction.reader import Answer, Reader
 from sozai.assistant.extraction.reread import Features, chance_of, heat_features, owner_features, record_features
@@ -76,32 +74,15 @@ def pairs_of(cases: Sequence[Case], fold: int, read: Reader) -> list[Pair]:
     return out
 
 
-def fit_choice(cases: Sequence[tuple[Sequence[Features], Sequence[bool]]]) -> dict[str, float]:
-    """Conditional logistic regression: the share of the right ones among all."""
-    used = [(features, right) for features, right in cases if any(right) and not all(right)]
-    names = sorted({name for features, _ in used for one in features for name in one})
-    x = np.array([[one.get(name, 0.0) for name in names] for features, _ in used for one in features])
-    group = np.repeat(np.arange(len(used)), [len(features) for features, _ in used])
-    good = np.array([r for _, right in used for r in right], float)
-    starts = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
-
-    def loss(w):  # type: ignore[no-untyped-def]
-        z = x @ w
-        z = z - np.maximum.reduceat(z, starts)[group]
-        share = np.exp(z)
-        every, ours = np.bincount(group, share), np.bincount(group, share * good)
-        slope = x.T @ (share / every[group] - share * good / ours[group])
-        return float(np.log(every / ours).sum() + RIDGE["choice"] * w @ w), slope + 2 * RIDGE["choice"] * w
-
-    w = minimize(loss, np.zeros(len(names)), jac=True, method="L-BFGS-B").x
-    return {name: round(float(v), 3) for name, v in zip(names, w, strict=True)}
-
-
 def fit(pairs: Sequence[Pair]) -> dict[str, dict[str, float]]:
     """Weights ``owner``, ``heat`` and ``record``."""
     tables = {
-        "owner": fit_choice([(p.owners, p.right) for p in pairs if p.right is not None]),
-        "heat": fit_choice([(p.heats, p.right_heats) for p in pairs if p.right_heats is not None]),
+        "owner": extraction_fit.fit_choice(
+            [(p.owners, p.right) for p in pairs if p.right is not None], RIDGE["choice"]
+        ),
+        "heat": extraction_fit.fit_choice(
+            [(p.heats, p.right_heats) for p in pairs if p.right_heats is not None], RIDGE["choice"]
+        ),
     }
     rows = [judged(p, tables) for p in pairs if p.example.judged and p.example.inside]
     tables["record"] = extraction_fit.fit_record([row for row in rows if row is not None], RIDGE["record"])
@@ -143,21 +124,15 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     natural = extraction_sets.passages("natural_passages.jsonl")
+    papers = extraction_sets.fuel_cells(arguments.data / "text" / "sofc_exp_30_papers.tar.gz", "tune")
+    fold_of, writer_of = extraction_reader.fold_of, extraction_reader.writer_of
     pairs: list[Pair] = []
     for fold in range(len(extraction_reader.FOLDS)):
-        read = reader.load(arguments.folds / f"{fold}.safetensors")
-        mine = [
-            c for c in natural if extraction_reader.fold_of(extraction_reader.writer_of(c.document.source), "") == fold
-        ]
-        pairs += pairs_of(mine, fold, read)
-    gold = sum(len(case.gold) for case in natural)
+        mine = [c for c in natural if fold_of(writer_of(c.document.source), c.document.source) == fold]
+        mine += [c for c in papers if fold_of("fuel cells", c.document.source) == fold]
+        pairs += pairs_of(mine, fold, reader.load(arguments.folds / f"{fold}.safetensors"))
+    gold = sum(len(case.gold) for case in (*natural, *papers))
     print(len(pairs), "values of", gold, "gold ones", flush=True)
-    archive = arguments.data / "text" / "sofc_exp_30_papers.tar.gz"
-    papers = extraction_sets.fuel_cells(archive, "tune")
-    for fold in range(len(extraction_reader.FOLDS)):
-        read = reader.load(arguments.folds / f"{fold}.safetensors")
-        mine = [c for c in papers if extraction_reader.fold_of("fuel cells", c.document.source) == fold]
-        pairs += pairs_of(mine, fold, read)
     device = {"agreement": AGREEMENT, "slope": 1.0, "constant": 0.0}
     fitted = {fold: fit([p for p in pairs if p.fold != fold]) for fold in sorted({p.fold for p in pairs})}
 
@@ -167,29 +142,27 @@ def main() -> None:
     scale = extraction_fit.scale_for(of_left_out())["device"]
     device |= scale
     left_out = of_left_out()
-    odds = float(np.log(THRESHOLD / (1 - THRESHOLD)))
-    threshold = {"device": round(ranking.logistic(ranking.scaled(odds, scale)), 3), "material": THRESHOLD}
+    threshold = {"device": round(extraction_fit.rescaled(THRESHOLD, scale), 3), "material": THRESHOLD}
     tables = fit(pairs)
     print(json.dumps(tables, indent=1))
-    gold += sum(len(case.gold) for case in papers)
     print("calibration", *extraction_fit.calibration(left_out), sep="\n  ")
-    rules = [(p.example.reading.record.probability or 0.0, p, p.example) for p in pairs if p.example.inside]
     by_rules = [
-        (chance, any(extraction_score.agrees(e.reading.record, g, e.case, BOTH) for g in e.case.gold), e)
-        for chance, _, e in rules
+        (
+            e.reading.record.probability or 0.0,
+            any(extraction_score.agrees(e.reading.record, g, e.case, BOTH) for g in e.case.gold),
+            e,
+        )
+        for e in (pair.example for pair in pairs)
+        if e.inside
     ]
     print("rules alone", *extraction_fit.curve(by_rules, gold), sep="\n  ")
     print("together", *extraction_fit.curve(left_out, gold), sep="\n  ")
     if arguments.write:
         content = json.loads(extraction_fit.WEIGHTS.read_text(encoding="utf-8"))
-        calibration = [
-            dict(zip(("bin", "records", "stated", "right"), (a, n, round(s, 3), round(r, 3)), strict=True))
-            for a, n, s, r in extraction_fit.calibration(left_out)
-        ]
         content["reader"] = {
             "threshold": threshold,
             "device": device,
-            "calibration": calibration,
+            "calibration": extraction_fit.in_words(extraction_fit.calibration(left_out)),
             **tables,
         }
         extraction_fit.WEIGHTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sozai.assistant.extraction.questions import Question
 
 if TYPE_CHECKING:
-    from sozai.assistant.extraction.reader_network import Encoded, ReaderNetwork
+    from sozai.assistant.extraction.reader_network import ReaderNetwork
 
 WEIGHTS = Path(__file__).with_name("reader.safetensors")
 _BATCH = 16
@@ -24,8 +24,7 @@ class Answer:
     """What the network says of a value, as logarithms of chances.
 
     Attributes:
-        materials: of each one offered, and last of none of them; of properties where these
-            are asked for.
+        materials: of each one offered, and last of none of them; of properties where these are asked for.
         heats: of each temperature offered, and last of none; empty where none is asked for.
         valid: logarithm of the odds that the value is one of the property at all.
     """
@@ -52,15 +51,11 @@ class Reader:
 
     def answers(self, questions: Sequence[Question]) -> list[Answer]:
         """What it says of each question."""
-        from sozai.assistant.extraction.reader_network import encode
-
-        words = tokenizer()
-        return self.answers_to([encode(question, words) for question in questions])
-
-    def answers_to(self, encoded: Sequence[Encoded]) -> list[Answer]:
-        """The same of questions in tokens."""
         import torch
 
+        from sozai.assistant.extraction.reader_network import encode
+
+        encoded = [encode(question, tokenizer()) for question in questions]
         order = sorted(range(len(encoded)), key=lambda n: len(encoded[n].ids))
         out: dict[int, Answer] = {}
         for first in range(0, len(order), _BATCH):

@@ -1,7 +1,7 @@
 """Records of the rules read again by the network: whose a value is, at what temperature, and how probable all is right.
 
 Neither decides alone: what the rules see of a material (``ranking``) and what the network says of it are weighed
-together, by weights that ``benchmarks/extraction_fit.py`` fits on passages of writers that the network had not seen.
+together, by weights that ``benchmarks/extraction_stack.py`` fits on passages of writers that the network had not seen.
 """
 
 from __future__ import annotations
@@ -27,18 +27,17 @@ def owner_features(reading: Reading, question: Question, answer: Answer) -> list
     shares = chances(reading.candidates)
     chosen = reading.record.material_span
     out: list[Features] = []
-    for offer, read in zip(question.materials, answer.materials, strict=False):
-        candidate = None if offer.candidate is None else reading.candidates[offer.candidate]
+    for offer, read in zip(question.materials, answer.materials[:-1], strict=True):
         share = 0.0 if offer.candidate is None else shares[offer.candidate]
-        how = [] if candidate is None else [name for name in candidate.features if name.startswith(_CHOICE + ",")]
+        seen = {} if offer.candidate is None else reading.candidates[offer.candidate].features
         ours = bool(reading.record.material) and (offer.span == chosen or offer.name == reading.record.material)
         out.append(
             {
                 "read": max(read, 2 * _LEAST),
-                "share by rules": math.log(max(share, 1e-3)),
+                "share by rules": max(math.log(max(share, 1e-9)), _LEAST),
                 "not offered by rules": float(offer.candidate is None),
                 _CHOICE: float(ours),
-                **{name: 1.0 for name in how if candidate is not None and candidate.features[name]},
+                **{name: 1.0 for name, x in seen.items() if x and name.startswith(_CHOICE + ",")},
             }
         )
     return [*out, {"read": max(answer.materials[-1], 2 * _LEAST), "none": 1.0, "share by rules": _LEAST}]
@@ -53,9 +52,7 @@ def heat_features(reading: Reading, question: Question, answer: Answer) -> list[
     return [
         {
             "read": max(read, 2 * _LEAST),
-            "the rules' choice": float(
-                chosen is None if offer is None else chosen is not None and offer.span == chosen.span
-            ),
+            _CHOICE: float(chosen is None if offer is None else chosen is not None and offer.span == chosen.span),
             "none": float(offer is None),
             "of another sentence": float(offer is not None and offer.span.start < reading.record.sentence.start),
         }
