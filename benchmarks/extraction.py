@@ -24,6 +24,10 @@ from sozai.assistant.extraction.record import Record
 
 BOTH = frozenset(("temperature", "material"))
 JUDGE = "own sentences, held out", "fuel-cell papers, judge", "polymer abstracts, dev, both readers"
+FILLED = "fuel-cell papers, judge, temperatures completed"
+WHOLE = "fuel-cell papers, judge, read whole"
+SIX = tuple(dict.fromkeys(name for names in extraction_sets.SLOTS.values() for name in names))
+"""Properties of the fuel-cell papers that are judged."""
 MODEL_SENTENCES = 8
 RULES = "its rules alone"
 METHODS = "sozai extract", RULES, "first version"
@@ -66,6 +70,8 @@ def main() -> None:
         JUDGE[0]: extraction_sets.own("held out"),
         "fuel-cell papers, tuned on": extraction_sets.fuel_cells(text / "sofc_exp_30_papers.tar.gz", "tune"),
         JUDGE[1]: extraction_sets.fuel_cells(text / "sofc_exp_30_papers.tar.gz", "judge"),
+        FILLED: [],
+        WHOLE: extraction_sets.papers_read(text / "sofc_exp_30_papers.tar.gz", "judge", SIX),
         "polymer abstracts, 120 of train read (tuned on)": extraction_relations.read_by(train, "train", "A"),
         "polymer abstracts, 80 more of train read (tuned on)": extraction_relations.read_by(train, "train", "C"),
         "polymer abstracts, 91 of train, at first sight": extraction_relations.read_by(train, "train", "D"),
@@ -78,6 +84,7 @@ def main() -> None:
         "unseen passages, held out": extraction_sets.passages("unseen_passages.jsonl"),
         "last passages, at first sight": extraction_sets.passages("last_passages.jsonl"),
     }
+    sets[FILLED] = extraction_sets.completed(sets[JUDGE[1]])
     traces: dict[int, Trace] = {}
 
     def both(case: Case) -> list[Record]:

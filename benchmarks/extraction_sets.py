@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import tarfile
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sozai.assistant.documents.document import Document, Sentence
@@ -111,6 +112,58 @@ def passages(name: str) -> list[Case]:
     return cases
 
 
+CONDUCTIVITY = frozenset(("ionic_conductivity", "electronic_conductivity"))
+"""Where a paper says "conductivity", either is right."""
+
+
+def papers_read(archive: Path, use: str, wanted: Sequence[str] = ()) -> list[Case]:
+    """The 15 papers of ``fuel_cells`` as a reader read them whole: every value, with what a sentence elsewhere says of
+    it too. ``fuel_cell_papers.jsonl`` holds of each paper ``[start, end, property, numbers with units, temperatures in
+    degrees Celsius, names of the material]``. ``wanted``: the properties that are asked for; by default all."""
+    texts = {case.document.source: case for case in fuel_cells(archive, use)}
+    cases = []
+    for line in SENTENCES.with_name("fuel_cell_papers.jsonl").read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        if entry["use"] != use:
+            continue
+        document = texts[entry["paper"]].document
+        gold = [
+            Gold(start, end, CONDUCTIVITY if name in CONDUCTIVITY else frozenset([name]),
+                 tuple((n, unit) for n, unit in numbers), tuple(heat), tuple(materials), bool(materials))
+            for start, end, name, numbers, heat, materials in entry["values"]
+            if not wanted or name in wanted
+        ]  # fmt: skip
+        cases.append(Case(document, gold, [(0, len(document.text))], tuple(wanted)))
+    return cases
+
+
+def completed(cases: Sequence[Case]) -> list[Case]:
+    """The papers of ``fuel_cells`` to judge by, with the temperatures that frames lack.
+
+    Two readers, blind to each other, to the frames and to any tool, said of each marked value what temperature the text
+    gives for it. Where a frame has none and both found the same, it is taken; where they differ, the value is open.
+    ``fuel_cell_temperatures.jsonl``: ``[start, end, temperatures by one, by the other]``.
+    """
+    found: dict[tuple[str, int, int], tuple[list[float], list[float]]] = {}
+    for line in SENTENCES.with_name("fuel_cell_temperatures.jsonl").read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        found |= {(entry["paper"], start, end): (one, other) for start, end, one, other in entry["values"]}
+    out = []
+    for case in cases:
+        gold, left = [], list(case.open)
+        for one in case.gold:
+            assert one.start is not None and one.end is not None
+            first, second = found[case.document.source, one.start, one.end]
+            if one.temperatures or (not first and not second):
+                gold.append(one)
+            elif len(first) == len(second) and all(abs(a - b) < 1 for a, b in zip(first, second, strict=True)):
+                gold.append(replace(one, temperatures=tuple(first)))
+            else:
+                left.append((one.start, one.end))
+        out.append(replace(case, gold=gold, open=left))
+    return out
+
+
 SLOTS = {
     "power_density": ("power_density",),
     "current_density": ("current_density",),
@@ -189,15 +242,7 @@ def _paper(files: dict[str, str], name: str) -> Case:
                 gold.append(Gold(start, end, frozenset(SLOTS[slot]), numbers, temperatures, materials, bool(materials)))
     scope = sorted({next(s for s in sentences.values() if s[0] <= spans[span][1] < s[1]) for span in evoked.values()})
     document = Document(name, name, text, tuple(Sentence(a, b) for a, b in sorted(sentences.values())))
-    wanted = (
-        "power_density",
-        "current_density",
-        "ionic_conductivity",
-        "electronic_conductivity",
-        "open_circuit_voltage",
-        "area_specific_resistance",
-    )
-    return Case(document, gold, scope, wanted)
+    return Case(document, gold, scope, tuple(dict.fromkeys(name for names in SLOTS.values() for name in names)))
 
 
 def _linked(frames: dict[int, list[tuple[str, int]]], pairs: list[tuple[int, int]]) -> dict[int, set[int]]:
@@ -224,8 +269,6 @@ def _numbers(text: str, start: int, end: int, sentences: dict[int, tuple[int, in
 
 
 def _at(one, value):  # type: ignore[no-untyped-def]
-    from dataclasses import replace
-
     return replace(one, value=value, low=None, high=None)
 
 

@@ -93,7 +93,9 @@ def _listing(rows: list[Mapping[str, Any]], doubts: bool = False) -> Markup:
 def _quoted(row: Mapping[str, Any]) -> Markup:
     sentence, written = str(row["sentence"]), " ".join(str(row["as_written"]).split())
     before, found, after = sentence.partition(written)
-    return Markup("<p>{}<mark>{}</mark>{}</p>").format(escape(before), escape(found), escape(after))
+    quote = Markup("<p>{}<mark>{}</mark>{}</p>").format(escape(before), escape(found), escape(after))
+    heat = row.get("temperature_said")
+    return join(quote, Markup("<p>Its temperature: {}</p>").format(heat)) if heat else quote
 
 
 def _conditions(row: Mapping[str, Any]) -> list[tuple[str, Any]]:

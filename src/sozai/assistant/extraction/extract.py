@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import Protocol
 
 from sozai.assistant.documents.document import Document
+from sozai.assistant.extraction.carried import LONG, Elsewhere
 from sozai.assistant.extraction.materials import Names
 from sozai.assistant.extraction.pairing import Context, Reading, Trace, records_of, with_doubt
 from sozai.assistant.extraction.questions import Asker, Question
+from sozai.assistant.extraction.ranking import weights
 from sozai.assistant.extraction.reader import Answer, Reader, is_installed, load
 from sozai.assistant.extraction.record import Record
 from sozai.assistant.extraction.reread import odds, reread
@@ -71,7 +73,10 @@ def extract(
     readings, asker = readings_of(document, known, wanted, others, reader)
     if trace is not None:
         trace += readings
-    found = [reading.record for reading in readings] if reader is None else _read_again(reader, asker, wanted, readings)
+    if reader is None:
+        found = [reading.record for reading in readings]
+    else:
+        found = _read_again(reader, asker, wanted, readings, elsewhere_of(document, known, readings, wanted))
     found += records_of_tables(document, known, wanted, others)
     return [_judged(record, wanted) for record in found if verified(record, document, wanted)[0]]
 
@@ -123,11 +128,31 @@ def _found_by(
     return out
 
 
-def _read_again(reader: Reader, asker: Asker, wanted: Sequence[Property], readings: Sequence[Reading]) -> list[Record]:
+def elsewhere_of(
+    document: Document, known: Names, readings: Sequence[Reading], wanted: Sequence[Property]
+) -> Elsewhere | None:
+    """What weighs the temperatures of a whole document; ``None`` for a short one."""
+    return Elsewhere(document, known, readings, wanted) if len(document.sentences) >= LONG else None
+
+
+def _read_again(
+    reader: Reader,
+    asker: Asker,
+    wanted: Sequence[Property],
+    readings: Sequence[Reading],
+    elsewhere: Elsewhere | None,
+) -> list[Record]:
     questions = [asker.ask(reading) for reading in readings]
     device = {property_.name: property_.of == "device" for property_ in wanted}
+    table = weights()["elsewhere"]
     return [
-        reread(reading, question, answer, device[reading.record.property])
+        reread(
+            reading,
+            question,
+            answer,
+            device[reading.record.property],
+            elsewhere.carried(reading, table) if elsewhere else None,
+        )
         for reading, question, answer in zip(readings, questions, reader.answers(questions), strict=True)
     ]
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from sozai.assistant.extraction.carried import Carried
 from sozai.assistant.extraction.pairing import Reading, reasons
 from sozai.assistant.extraction.questions import Offer, Question
 from sozai.assistant.extraction.ranking import chances, logistic, scaled, weights
@@ -19,6 +20,9 @@ from sozai.assistant.extraction.record import Record
 _LEAST = math.log(1e-3)
 """The logarithm of the smallest chance that is told from none."""
 _CHOICE = "the rules' choice"
+_CARRIED, _ELSEWHERE = "carried", "elsewhere"
+PASSAGE = "as in a passage"
+"""What rules and network say of a value in a paper without a look at the rest of it."""
 Features = Mapping[str, float]
 
 
@@ -43,29 +47,74 @@ def owner_features(reading: Reading, question: Question, answer: Answer) -> list
     return [*out, {"read": max(answer.materials[-1], 2 * _LEAST), "none": 1.0, "share by rules": _LEAST}]
 
 
-def heat_features(reading: Reading, question: Question, answer: Answer) -> list[Features]:
-    """What is known of each temperature offered, and last of none of them; nothing where the property takes none."""
+def heat_options(question: Question, carried: Carried | None) -> list[Offer | None]:
+    """Temperatures that a value may have: of its sentence and those before, of the rest of the document, and none;
+    nothing where the property takes none."""
     if question.heats is None:
         return []
-    chosen = reading.record.conditions.get("temperature")
-    options: list[Offer | None] = [*question.heats, None]
-    return [
-        {
-            "read": max(read, 2 * _LEAST),
+    near = {_key(offer) for offer in question.heats}
+    return [*question.heats, *(o for o, _ in (carried.offers if carried else ()) if _key(o) not in near), None]
+
+
+def heat_features(
+    reading: Reading, question: Question, answer: Answer, carried: Carried | None = None
+) -> list[Features]:
+    """What is known of each of ``heat_options``."""
+    chosen, begins = reading.record.conditions.get("temperature"), reading.record.sentence.start
+    shares = {_key(offer): share for offer, share in carried.offers} if carried else {}
+    here = any(offer.span.start >= begins for offer in question.heats or ())
+    out: list[Features] = []
+    for number, offer in enumerate(heat_options(question, carried)):
+        near = offer is not None and number < len(question.heats or ())
+        seen = {
+            "read": max(answer.heats[number if near else -1], 2 * _LEAST),
             _CHOICE: float(chosen is None if offer is None else chosen is not None and offer.span == chosen.span),
             "none": float(offer is None),
-            "of another sentence": float(offer is not None and offer.span.start < reading.record.sentence.start),
+            "of another sentence": float(near and offer is not None and offer.span.start < begins),
         }
-        for offer, read in zip(options, answer.heats, strict=True)
-    ]
+        if carried is not None:
+            own = near and offer is not None and offer.span.start >= begins
+            seen |= {
+                _ELSEWHERE: float(offer is not None and not near),
+                "elsewhere, though one is here": float(offer is not None and not near and here),
+                "of its sentence": float(own),
+                "of none": float(offer is None),
+                _CARRIED: 0.0 if own else carried.none if offer is None else shares.get(_key(offer), _LEAST),
+            }
+        out.append(seen)
+    return out
+
+
+def _key(offer: Offer) -> tuple[float, float | None]:
+    assert offer.quantity is not None
+    return round(offer.quantity.value), None if offer.quantity.low is None else round(offer.quantity.low)
 
 
 def weighed(features: Sequence[Features], table: Mapping[str, float]) -> list[float]:
     """The share of each."""
-    scores = [sum(table.get(name, 0.0) * x for name, x in one.items()) for one in features]
+    scores = [dot(one, table) for one in features]
     top = max(scores, default=0.0)
     exponents = [math.exp(score - top) for score in scores]
     return [x / sum(exponents) for x in exponents]
+
+
+def in_paper(heats: Sequence[Features], table: Mapping[str, float]) -> list[Features]:
+    """What decides on the temperatures of a paper: what is said of them as in a passage (``table``), and what the rest
+    of the paper says."""
+    names = (_ELSEWHERE, "elsewhere, though one is here", "of its sentence", "of none", _CARRIED)
+    return [{PASSAGE: dot(one, table), **{name: one[name] for name in names}} for one in heats]
+
+
+def heat_shares(heats: Sequence[Features], tables: Mapping[str, Mapping[str, float]]) -> list[float]:
+    """The share of each temperature, of ``heat_features``."""
+    if heats and _CARRIED in heats[0]:
+        return weighed(in_paper(heats, tables["heat"]), tables["heat of a paper"])
+    return weighed(heats, tables["heat"])
+
+
+def dot(features: Features, table: Mapping[str, float]) -> float:
+    """Sum of the features by their weights."""
+    return sum(table.get(name, 0.0) * x for name, x in features.items())
 
 
 def record_features(
@@ -86,7 +135,7 @@ def record_features(
     """
     shares = weighed(owners, tables["owner"])
     best = max(range(len(shares) - 1), key=shares.__getitem__, default=None)
-    warm = weighed(heats, tables["heat"])
+    warm = heat_shares(heats, tables)
     at = max(range(len(warm)), key=warm.__getitem__, default=None)
     chance = reading.record.probability or 0.0
     features = {
@@ -98,7 +147,7 @@ def record_features(
         "none of them, read": max(answer.materials[-1], -10.0),
         "rules": odds(chance),
         "rules chose another": float(best is not None and not owners[best]["the rules' choice"]),
-        "rules' heat is another": float(at is not None and not heats[at]["the rules' choice"]),
+        "rules' heat is another": float(at is not None and not heats[at][_CHOICE]),
         "of a device": float(device),
         "found by the network": float(reading.told is not None),
         "its property": reading.told or 0.0,
@@ -106,31 +155,38 @@ def record_features(
     return features, best, at
 
 
-def reread(reading: Reading, question: Question, answer: Answer, device: bool) -> Record:
+def reread(
+    reading: Reading, question: Question, answer: Answer, device: bool, carried: Carried | None = None
+) -> Record:
     """The record with the material and the temperature that rules and network say together, and its chance.
 
     Args:
         reading: of the rules.
         question: made of it; ``answer``: the network's.
         device: whether the property is one of devices.
+        carried: temperatures of the rest of the document, where it is long.
     """
     tables = weights()["reader"]
-    owners, heats = owner_features(reading, question, answer), heat_features(reading, question, answer)
+    owners, heats = owner_features(reading, question, answer), heat_features(reading, question, answer, carried)
     features, best, at = record_features(reading, answer, owners, heats, tables, device)
     record = reading.record
     if best is None:
         return record
     chance = chance_of(features, tables["record"], tables["device"] if device else None)
+    if carried is not None and at is not None:
+        table = tables["device of a paper" if device else "material of a paper"]
+        chance = logistic(dot(paper_features(chance, heats[at], features["heat"]), table) + table["constant"])
     doubts = list(reading.doubts)
     if not owners[best]["the rules' choice"]:
         doubts = [f"it may be a value of {record.material}"] if record.material else []
         offer = question.materials[best]
         record = replace(record, material=offer.name, material_span=offer.span)
     conditions = dict(record.conditions)
-    if at is not None and question.heats is not None and not heats[at]["the rules' choice"]:
+    if at is not None and not heats[at]["the rules' choice"]:
         told = conditions.pop("temperature", None)
-        if at < len(question.heats) and (heat := question.heats[at].quantity) is not None:
-            conditions["temperature"] = heat
+        offer_heat = heat_options(question, carried)[at]
+        if offer_heat is not None and offer_heat.quantity is not None:
+            conditions["temperature"] = offer_heat.quantity
         doubts.append(
             f"its temperature may be {told.text}" if told is not None else "its temperature may not be its own"
         )
@@ -160,6 +216,22 @@ def chance_of(features: Features, table: Mapping[str, float], device: Mapping[st
         )
         score = scaled(score + (-device["agreement"] if apart else device["agreement"]), device)
     return logistic(score)
+
+
+def paper_features(chance: float, heat: Features, share: float) -> Features:
+    """Features of the chance that a record of a paper is right.
+
+    Args:
+        chance: as in a passage.
+        heat: features of its temperature; ``share``: the odds that it is this one.
+    """
+    return {
+        PASSAGE: odds(chance),
+        "its temperature": share,
+        _ELSEWHERE: heat[_ELSEWHERE],
+        "of none": heat["of none"],
+        "of its sentence": heat["of its sentence"],
+    }
 
 
 def odds(chance: float) -> float:

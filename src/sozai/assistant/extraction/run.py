@@ -193,11 +193,20 @@ def rows_of(made: Extraction) -> list[dict[str, Any]]:
             "method": record.method, "probability": record.probability, "cited": record.cited, "doubts": "; ".join(record.doubts), "by": record.by,  # noqa: E501
             "duplicate_of": item.duplicate_of, "source": document.source, "page": document.page_of(quantity.span.start),
             "sentence": " ".join(document.quote(record.sentence).split())[:1000], "as_written": quantity.text,
+            "temperature_said": _said_elsewhere(record.conditions.get("temperature"), record, document),
             "start": quantity.span.start, "end": quantity.span.end, "material_start": record.material_span.start,
             "material_end": record.material_span.end, "sentence_start": record.sentence.start, "sentence_end": record.sentence.end,  # noqa: E501
         }  # fmt: skip
         rows.append(row)
     return rows
+
+
+def _said_elsewhere(condition: Quantity | None, record: Record, document: Document) -> str:
+    """The sentence that tells a condition, where it is another than the record's."""
+    if condition is None or record.sentence.start <= condition.span.start < record.sentence.end:
+        return ""
+    sentence = next((s for s in document.sentences if s.start <= condition.span.start < s.end), condition.span)
+    return " ".join(document.quote(sentence).split())[:1000]
 
 
 def _unit_of(made: Extraction, name: str) -> str:
