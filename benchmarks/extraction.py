@@ -285,16 +285,37 @@ def _model(spec: str | None, sets) -> str:  # type: ignore[no-untyped-def]
     )
 
 
+def _filled(sets) -> str:  # type: ignore[no-untyped-def]
+    pairs = [
+        (a, b)
+        for case, done in zip(sets[JUDGE[1]], sets[FILLED], strict=True)
+        for a in case.gold
+        for b in done.gold
+        if (a.start, a.end, a.properties) == (b.start, b.end, b.properties)
+    ]
+    without = [(a, b) for a, b in pairs if not a.temperatures]
+    found = sum(bool(b.temperatures) for _, b in without)
+    open_ = sum(len(case.gold) for case in sets[JUDGE[1]]) - sum(len(case.gold) for case in sets[FILLED])
+    return (
+        "two readers (large language models, blind to each other, to the frames and to any tool) said of each marked value "  # noqa: E501
+        f"at which temperature the paper says it holds. Of {len(without) + open_} values without one in the frames both found the same "  # noqa: E501
+        f"one for {found} ({open_} differed): there it is the right one."
+    )
+
+
 def _words(sets) -> str:  # type: ignore[no-untyped-def]
     judged = sum(gold.judged for name in sets if name.startswith("fuel") for case in sets[name] for gold in case.gold)
     every = sum(len(case.gold) for name in sets if name.startswith("fuel") for case in sets[name])
     return (
         "Precision counts records without a flag (one flagged only as another work's is judged like unflagged ones); flagged ones (with a reason to look at them) stand in their own column "  # noqa: E501
         "with how many of them are right. Recall counts unflagged records only.\n\n"
-        "The held-out own sentences, fuel-cell papers and polymer tags were measured for the seventh time, the readings "  # noqa: E501
-        "of the polymer abstracts and the fresh passages for the fourth, the unseen passages for the second, the last "
-        "passages for the first, each time with no change made because of their items; one number was set once the counts "  # noqa: E501
-        "of the fuel-cell papers were known (`AGREEMENT` of `benchmarks/extraction_stack.py`). Sets that were held out once and then looked at and mended for: the "  # noqa: E501
+        "The held-out own sentences, fuel-cell papers and polymer tags were measured for the eighth time, the readings "
+        "of the polymer abstracts and the fresh passages for the fifth, the unseen passages for the third, the last "
+        "passages for the second, each time with no change made because of their items; one number was set once the counts "  # noqa: E501
+        "of the fuel-cell papers were known (`AGREEMENT` of `benchmarks/extraction_stack.py`). The papers read whole and "  # noqa: E501
+        "those with completed temperatures were measured by the version before (0.74 / 0.49 and 0.82 / 0.58) and by this "  # noqa: E501
+        "one; that many values lacked a temperature said elsewhere was learned from these counts, what to do about it "
+        "from the 15 papers for tuning. Sets that were held out once and then looked at and mended for: the "
         "varied sentences (0.80 / 0.62, then 0.71 / 0.60), 45 passages that are among the training ones now "
         "(0.88 / 0.64 at first sight), and 80 more polymer abstracts of a third reader (0.65 / 0.41 at first sight: "
         "this reader marked more).\n\n"
@@ -304,6 +325,10 @@ def _words(sets) -> str:  # type: ignore[no-untyped-def]
         "current density, conductivity, open circuit voltage, resistance) of an experiment frame; temperatures and materials "  # noqa: E501
         "(devices too) are the frame's and those of frames linked as the same experiment. Only sentences with a frame are "  # noqa: E501
         f"judged. {every - judged} of {every} frames name no material: there it is not judged.\n"
+        f"- Temperatures completed: {_filled(sets)}\n"
+        "- Read whole: the same 15 papers, all their sentences, tables and captions, as one reader (a large language model, "  # noqa: E501
+        "blind to frames and tools) marked every value of those six properties, with temperatures and materials wherever "  # noqa: E501
+        "the paper tells them (`tests/data/extraction/fuel_cell_papers.jsonl`; the papers for tuning likewise).\n"
         "- Polymer abstracts: two readers (a large language model each, reading like a person) wrote down which material, property, value and temperature belong together, blind "  # noqa: E501
         "to each other and to any tool (of the 652 for training, one read 120 and a third 80 others, on which names and threshold were tuned, a fourth 91 more that nobody looked at). What both "  # noqa: E501
         "read alike is gold; what they read differently, or only one of them marked, is neither right nor wrong. As A or B "  # noqa: E501

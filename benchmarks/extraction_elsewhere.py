@@ -48,7 +48,7 @@ from sozai.assistant.extraction.reread import (
 )
 from sozai.assistant.extraction.schema import read_schema
 
-RIDGE = 0.5
+RIDGE = 1.0
 BOTH = frozenset(("temperature", "material"))
 
 

@@ -24,19 +24,28 @@ from sozai.assistant.extraction.record import Quantity
 from sozai.assistant.extraction.schema import Property
 
 NEAR = 12
-"""Sentences within which a temperature is weighed by its distance alone; farther ones must be in a caption, in the
-methods, or said of the same property."""
+"""Sentences of a section within which a temperature is weighed by its distance; farther ones must be in a caption, in
+the methods, or said of the same property."""
 MOST = 6
 """Temperatures that are offered."""
 LONG = 30
 """Sentences from which on a document is looked through: an abstract has nothing elsewhere."""
 _CAPTION = re.compile(r"\s*(Fig(?:ure|\.)?|Table|Scheme)\s?S?(\d+)\b", re.IGNORECASE)
+_LABEL = re.compile(r"(Fig(?:ure|\.)?|Table|Scheme)\s?S?(\d+)\s?[.:|]?\s*$", re.IGNORECASE)
+"""A caption's label that was taken for a sentence of its own."""
 _REFERRED = re.compile(r"\b(Fig(?:ure|\.)?s?|Tables?)\s?(\d+)", re.IGNORECASE)
 _TESTS = re.compile(
     r"\b(?:measure|test|operat|perform|conduct|carried out|evaluat|record|characteri[sz])\w*\b", re.IGNORECASE
 )
 _THESE = re.compile(
     r"\b(?:th(?:is|ese|at|e same|e entire|e whole)|all)\s(?:[a-z]+\s){0,2}temperatures?\b", re.IGNORECASE
+)
+_COMMON = frozenset(
+    re.findall(
+        r"\w+",
+        "with from that this than which were have been also into between under after before their these those when "
+        "while shown shows figure measur temper about respec value values using",
+    )
 )
 LEAST = 1e-3
 """The smallest share that is told from none."""
@@ -109,6 +118,7 @@ class Elsewhere:
         self._properties = {one.name: one for one in schema}
         self.told = self._told(readings)
         self._shares = Counter(one.key for one in self.told.said)
+        self._telling: dict[int, frozenset[str]] = {}
 
     def options(self, reading: Reading) -> list[tuple[Said | None, Features]]:
         """Every temperature of another sentence that a value may have, and last none of them, with their features;
@@ -122,25 +132,27 @@ class Elsewhere:
         referred = _figures(plain[start:end])
         nearby = set().union(*(self._figures(n) for n in range(max(0, number - 2), number)))
         back = refers_back(plain, start, end) or _THESE.search(plain, start, end) is not None
-        before = [one.number for one in self.told.said if one.number < number and not one.caption]
+        section = self.document.sentences[number].section
+        before = [
+            one.number
+            for one in self.told.said
+            if one.number < number and not one.caption and self.document.sentences[one.number].section == section
+        ]
         latest = max(before, default=-1)
         here = any(one.number == number for one in self.told.said)
         values = self.told.values.get((number, record.property), [])
         rank = (
             (values.index(record.quantity.span.start), len(values)) if record.quantity.span.start in values else (0, 1)
         )
-        section = self.document.sentences[number].section
         out: list[tuple[Said | None, Features]] = []
         for one in self.told.said:
             gap = number - one.number
             if gap == 0:
                 continue
             same = self.told.attached.get((record.property, one.quantity.value), [])
-            far = abs(gap) > NEAR
+            # What prevails in one section says nothing of the next.
+            far = abs(gap) > NEAR or self.document.sentences[one.number].section != section
             if far and not (one.caption or one.tests or same):
-                continue
-            other = self.document.sentences[one.number].section
-            if other != section and not (one.caption or one.tests):
                 continue
             seen: Features = {
                 "far": float(far and not one.caption),
@@ -148,6 +160,8 @@ class Elsewhere:
                 "a range": float(one.quantity.low is not None),
                 "room temperature": float(one.quantity.value == ROOM and one.quantity.relation == "~"),
                 "tests": float(one.tests),
+                "its property": float(self._names(one.number, wanted)),
+                "words in common": math.log1p(len(self._words(one.number) & self._words(number))),
                 "of the same property": float(any(n == one.number for n, _ in same)),
                 "of the same property and material": float(
                     any(m == record.material for n, m in same if n == one.number)
@@ -201,6 +215,20 @@ class Elsewhere:
         found.sort(key=lambda each: -each[1])
         return Carried(tuple(found[:MOST]), max(logs[-1], math.log(LEAST)))
 
+    def _names(self, number: int, wanted: Property) -> bool:
+        """Whether a sentence names the property."""
+        sentence = self.document.sentences[number]
+        text = self.names.plain[sentence.start : sentence.end].lower()
+        return any(name.lower() in text for name in wanted.names)
+
+    def _words(self, number: int) -> frozenset[str]:
+        """The telling words of a sentence, their first letters."""
+        if number not in self._telling:
+            sentence = self.document.sentences[number]
+            words = re.findall(r"[A-Za-z][A-Za-z\d-]{3,}", self.names.plain[sentence.start : sentence.end])
+            self._telling[number] = frozenset(word.lower()[:6] for word in words) - _COMMON
+        return self._telling[number]
+
     def _figures(self, number: int) -> set[str]:
         sentence = self.document.sentences[number]
         return _figures(self.names.plain[sentence.start : sentence.end])
@@ -229,7 +257,7 @@ class Elsewhere:
                 for one in temperatures(text, plain, start, end, found)
                 if one.span.start not in values and not is_making(plain, start, one.span.start, pieces)
             ]
-            caption = _CAPTION.match(plain, start, end)
+            caption = _CAPTION.match(plain, start, end) or _LABEL.search(plain, max(0, start - 14), start)
             tests = _TESTS.search(plain, start, end) is not None
             which = _figure(caption.group(1), caption.group(2)) if caption else ""
             for place, one in enumerate(heats):

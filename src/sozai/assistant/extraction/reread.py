@@ -187,9 +187,8 @@ def reread(
         offer_heat = heat_options(question, carried)[at]
         if offer_heat is not None and offer_heat.quantity is not None:
             conditions["temperature"] = offer_heat.quantity
-        doubts.append(
-            f"its temperature may be {told.text}" if told is not None else "its temperature may not be its own"
-        )
+        away = f"its temperature may be {told.text}" if told is not None else "its temperature stands elsewhere"
+        doubts.append(away)
     return replace(
         record,
         conditions=conditions,
