@@ -184,11 +184,14 @@ def reread(
     conditions = dict(record.conditions)
     if at is not None and not heats[at]["the rules' choice"]:
         told = conditions.pop("temperature", None)
-        offer_heat = heat_options(question, carried)[at]
-        if offer_heat is not None and offer_heat.quantity is not None:
-            conditions["temperature"] = offer_heat.quantity
-        away = f"its temperature may be {told.text}" if told is not None else "its temperature stands elsewhere"
-        doubts.append(away)
+        heat = heat_options(question, carried)[at]
+        if heat is not None and heat.quantity is not None:
+            conditions["temperature"] = heat.quantity
+        if told is not None:
+            doubts.append(f"its temperature may be {told.text}")
+        else:
+            here = heat is None or heat.span.start >= record.sentence.start
+            doubts.append("its temperature may not be its own" if here else "its temperature stands elsewhere")
     return replace(
         record,
         conditions=conditions,
