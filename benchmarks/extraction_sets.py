@@ -137,22 +137,26 @@ def papers_read(archive: Path, use: str, wanted: Sequence[str] = ()) -> list[Cas
     return cases
 
 
+def temperatures_read() -> dict[tuple[str, int | None, int | None], tuple[list[float], list[float]]]:
+    """By paper and place of a value its temperatures as two readers found them (``fuel_cell_temperatures.jsonl``)."""
+    found: dict[tuple[str, int | None, int | None], tuple[list[float], list[float]]] = {}
+    for line in SENTENCES.with_name("fuel_cell_temperatures.jsonl").read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        found |= {(entry["paper"], start, end): (one, other) for start, end, one, other in entry["values"]}
+    return found
+
+
 def completed(cases: Sequence[Case]) -> list[Case]:
     """The papers of ``fuel_cells`` to judge by, with the temperatures that frames lack.
 
     Two readers, blind to each other, to the frames and to any tool, said of each marked value what temperature the text
     gives for it. Where a frame has none and both found the same, it is taken; where they differ, the value is open.
-    ``fuel_cell_temperatures.jsonl``: ``[start, end, temperatures by one, by the other]``.
     """
-    found: dict[tuple[str, int, int], tuple[list[float], list[float]]] = {}
-    for line in SENTENCES.with_name("fuel_cell_temperatures.jsonl").read_text(encoding="utf-8").splitlines():
-        entry = json.loads(line)
-        found |= {(entry["paper"], start, end): (one, other) for start, end, one, other in entry["values"]}
+    found = temperatures_read()
     out = []
     for case in cases:
         gold, left = [], list(case.open)
         for one in case.gold:
-            assert one.start is not None and one.end is not None
             first, second = found[case.document.source, one.start, one.end]
             if one.temperatures or (not first and not second):
                 gold.append(one)

@@ -124,6 +124,15 @@ def test_the_record_says_where_its_temperature_stands(tmp_path: Path):
     assert "Its temperature: " + BEFORE.strip() in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
 
 
+def test_the_number_of_a_reference_is_no_part_of_a_name():
+    text = (
+        "BZY is a proton conductor. " * 5
+        + "The power density of the BZY3637 cell is 740 mW cm−2, and of BZY10 it is 200 mW cm−2. BZY10 is cheap."
+    )
+    found = [mention.text for mention in Names(text).find(text.index("The power"), len(text))]
+    assert "BZY" in found and "BZY10" in found and "BZY3637" not in found
+
+
 def test_the_papers_that_were_read_hold_places_and_numbers():
     lines = [json.loads(line) for line in (Path(__file__).parent / "data" / "extraction" / "fuel_cell_papers.jsonl").read_text(encoding="utf-8").splitlines()]  # fmt: skip  # noqa: E501
     properties = {one.name for one in read_schema()}

@@ -63,6 +63,8 @@ _SERIES = re.compile(r"(?:AEM|PEM|CEM|BPM|MMM|TFC|TFN|IPN|GPE|SPE|CPE|UF|NF|RO|F
 _CAPITALS = re.compile(
     r"(?<![\w-])(?<!\d\.)(?=[A-Za-z\d.-]*[A-Z][a-z\d-]?[A-Za-z\d]*[A-Z])(?:[A-Za-z]{0,3}\d{0,2}|\d-|\d{1,2}\.\d{1,2})[A-Z][A-Za-z\d]*(?:[-:][A-Za-z\d]+(?:\.\d+)?)*(?:s\b)?(?!\w|\.\d)"
 )
+OFTEN = 5
+"""Times that a name stands by itself where digits behind it, met once, are the number of a reference."""
 _ENDING = re.compile(
     r"-(?:based|doped|type|like|coated|grafted|supported|modified|containing|functionalized|free|rich|filled|stabili[sz]ed|substituted|infiltrated|impregnated|derived)$"
 )
@@ -108,6 +110,7 @@ class Names:
         self.not_materials = set(_lists()["not_materials"])
         never = frozenset(self.not_materials)
         self._codes: dict[str, bool] = {}
+        self._counts: dict[str, int] = {}
         for definition in find_definitions(self.plain):
             long = text[definition.long_start : definition.long_end]
             if definition.short in never or definition.short.removesuffix("s") in never:
@@ -257,8 +260,32 @@ class Names:
             for m in without_overlaps(found)
             if not (window.startswith("-type ", m.end) or _NO_NAME.match(window, m.start))
         ]
+        kept = [self._without_reference(mention) for mention in kept]
         whole = [self._whole(mention) for mention in joined(kept, self.text, self.plain)]
         return with_modifiers(whole, self.text, self.plain, start)
+
+    def _without_reference(self, mention: Mention) -> Mention:
+        """The name without the number of a reference that stood raised behind it: of "the BZY3637" in a paper that says
+        BZY elsewhere, BZY."""
+        written = self.plain[mention.start : mention.end]
+        if mention.kind not in ("abbreviation", "label") or not re.fullmatch(r"[A-Za-z][\w-]*[A-Za-z]\d{2,}", written):
+            return mention
+        if self._count(written) > 1:
+            return mention
+        for cut in range(len(written) - 1, 1, -1):
+            base = written[:cut]
+            if written[cut:].isdigit() and self._count(base) >= OFTEN:
+                kind: Kind = "gas" if base in _ASIDE_CHEMICALS else mention.kind
+                text = self.text[mention.start : mention.start + cut]
+                meaning = self.meanings.get(base, text)
+                return replace(mention, end=mention.start + cut, text=text, kind=kind, meaning=meaning)
+        return mention
+
+    def _count(self, word: str) -> int:
+        """How often a word stands in the document by itself."""
+        if word not in self._counts:
+            self._counts[word] = len(re.findall(rf"(?<![\w]){re.escape(word)}(?![\w])", self.plain))
+        return self._counts[word]
 
     def _whole(self, mention: Mention) -> Mention:
         """The name with an unknown part behind or before a slash, ``BMI/POSS-5``, and ``meta-PI`` with its prefix."""
