@@ -259,6 +259,8 @@ def test_an_extraction_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
             process = subprocess.Popen(
                 [sys.executable, "-m", "sozai", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                 env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "2000"},
+                # A suite started in the background inherits that SIGINT is ignored.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )  # fmt: skip
             assert reached.wait(60), "it ended before it could be stopped"
             process.send_signal(signal.SIGKILL if end == "killed" else signal.SIGINT)
