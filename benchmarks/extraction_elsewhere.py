@@ -28,7 +28,7 @@ from extraction_fit import Example
 from extraction_sets import Case
 
 from sozai.assistant.extraction import reader
-from sozai.assistant.extraction.carried import Elsewhere, Said, log_shares
+from sozai.assistant.extraction.carried import Elsewhere, Said, dot, log_shares
 from sozai.assistant.extraction.extract import readings_of
 from sozai.assistant.extraction.materials import Names
 from sozai.assistant.extraction.questions import Offer, Question
@@ -38,7 +38,6 @@ from sozai.assistant.extraction.record import Quantity
 from sozai.assistant.extraction.reread import (
     Features,
     chance_of,
-    dot,
     heat_features,
     heat_options,
     in_paper,

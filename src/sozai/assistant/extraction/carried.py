@@ -71,8 +71,7 @@ class Said:
     @property
     def key(self) -> tuple[float, float | None]:
         """What is the same for the same temperature."""
-        one = self.quantity
-        return round(one.value), None if one.low is None else round(one.low)
+        return same_heat(self.quantity)
 
 
 @dataclass(frozen=True)
@@ -265,9 +264,19 @@ class Elsewhere:
         return out
 
 
+def same_heat(heat: Quantity) -> tuple[float, float | None]:
+    """What is the same for the same temperature, or the same range, however it is written."""
+    return round(heat.value), None if heat.low is None else round(heat.low)
+
+
+def dot(features: Mapping[str, float], table: Mapping[str, float]) -> float:
+    """Sum of the features by their weights."""
+    return sum(table.get(name, 0.0) * x for name, x in features.items())
+
+
 def log_shares(features: Sequence[Mapping[str, float]], table: Mapping[str, float]) -> list[float]:
     """Logarithm of the share of each option."""
-    scores = [sum(table.get(name, 0.0) * x for name, x in one.items()) for one in features]
+    scores = [dot(one, table) for one in features]
     top = max(scores)
     total = top + math.log(sum(math.exp(score - top) for score in scores))
     return [score - total for score in scores]

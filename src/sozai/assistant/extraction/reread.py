@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sozai.assistant.extraction.carried import Carried
+from sozai.assistant.extraction.carried import Carried, dot, log_shares, same_heat
 from sozai.assistant.extraction.pairing import Reading, reasons
 from sozai.assistant.extraction.questions import Offer, Question
 from sozai.assistant.extraction.ranking import chances, logistic, scaled, weights
@@ -87,15 +87,12 @@ def heat_features(
 
 def _key(offer: Offer) -> tuple[float, float | None]:
     assert offer.quantity is not None
-    return round(offer.quantity.value), None if offer.quantity.low is None else round(offer.quantity.low)
+    return same_heat(offer.quantity)
 
 
 def weighed(features: Sequence[Features], table: Mapping[str, float]) -> list[float]:
     """The share of each."""
-    scores = [dot(one, table) for one in features]
-    top = max(scores, default=0.0)
-    exponents = [math.exp(score - top) for score in scores]
-    return [x / sum(exponents) for x in exponents]
+    return [math.exp(log) for log in log_shares(features, table)] if features else []
 
 
 def in_paper(heats: Sequence[Features], table: Mapping[str, float]) -> list[Features]:
@@ -110,11 +107,6 @@ def heat_shares(heats: Sequence[Features], tables: Mapping[str, Mapping[str, flo
     if heats and _CARRIED in heats[0]:
         return weighed(in_paper(heats, tables["heat"]), tables["heat of a paper"])
     return weighed(heats, tables["heat"])
-
-
-def dot(features: Features, table: Mapping[str, float]) -> float:
-    """Sum of the features by their weights."""
-    return sum(table.get(name, 0.0) * x for name, x in features.items())
 
 
 def record_features(
