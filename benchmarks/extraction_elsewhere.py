@@ -1,11 +1,12 @@
 """Fits what weighs the temperatures that a paper tells elsewhere (in ``weights.json`` of ``sozai extract``).
 
-python benchmarks/extraction_elsewhere.py --data FOLDER [--write]
+python benchmarks/extraction_elsewhere.py --data FOLDER --folds FOLDER [--write]
 
 From the 15 fuel-cell papers for tuning as a reader read them whole: ``elsewhere``, and how that is weighed together with
 what rules and network say of a value (``heat of a paper``, ``device of a paper``, ``material of a paper`` among those of
-``reader``, which ``extraction_stack.py`` has fitted before and which stay as they are). Judged paper by paper by a fit on
-the others; the network has seen the annotators' frames of these papers, in which most such temperatures are missing.
+``reader``, which ``extraction_stack.py`` has fitted before and which stay as they are). What the network says of a paper
+comes from one that has not seen it; judged paper by paper by a fit on the others. The chance from which on a paper's
+record counts as sure is the highest that leaves the recall ``KEPT`` of ``extraction_fit.py`` in what annotators marked.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from sozai.assistant.extraction.materials import Names
 from sozai.assistant.extraction.questions import Offer, Question
 from sozai.assistant.extraction.ranking import logistic, weights
 from sozai.assistant.extraction.reader import Answer, Reader
-from sozai.assistant.extraction.record import Quantity
+from sozai.assistant.extraction.record import Quantity, Record
 from sozai.assistant.extraction.reread import (
     Features,
     chance_of,
@@ -144,13 +145,13 @@ def fit_pairs(pairs: Sequence[Pair]) -> dict[str, dict[str, float]]:
     out = {"heat of a paper": tables["heat of a paper"]}
     for kind in ("device", "material"):
         mine = [p for p in pairs if p.example.device == (kind == "device") and p.example.judged]
-        rows = [row for p in mine if (row := judged(p, tables)) is not None]
+        rows = [(row[0], right(row[1], p.example.case)) for p in mine if (row := read_by(p, tables)) is not None]
         out[f"{kind} of a paper"] = {"constant": 0.0, **extraction_fit.fit_record(rows, RIDGE)}
     return out
 
 
-def judged(pair: Pair, tables: Mapping[str, Mapping[str, float]]) -> tuple[Features, bool] | None:
-    """Features of a record's chance, and whether it is right."""
+def read_by(pair: Pair, tables: Mapping[str, Mapping[str, float]]) -> tuple[Features, Record] | None:
+    """Features of a record's chance, and the record."""
     e = pair.example
     features, best, at = record_features(e.reading, pair.answer, pair.owners, pair.heats, tables, e.device)
     if best is None or at is None:
@@ -159,39 +160,73 @@ def judged(pair: Pair, tables: Mapping[str, Mapping[str, float]]) -> tuple[Featu
     conditions = {} if heat is None else {"temperature": heat.quantity}
     record = dataclasses.replace(e.reading.record, material=pair.question.materials[best].name, conditions=conditions)  # type: ignore[arg-type]
     chance = chance_of(features, tables["record"], tables["device"] if e.device else None)
-    good = any(extraction_score.agrees(record, g, e.case, BOTH) for g in e.case.gold)
-    return paper_features(chance, pair.heats[at], features["heat"]), good
+    return paper_features(chance, pair.heats[at], features["heat"]), record
+
+
+def right(record: Record, case: Case) -> bool:
+    """Whether a record is one of the gold ones."""
+    return any(extraction_score.agrees(record, g, case, BOTH) for g in case.gold)
+
+
+Scored = list[tuple[float, bool, Example]]
+
+
+def scored_apart(pairs: Mapping[str, Sequence[Pair]], frames: Mapping[str, Case]) -> tuple[Scored, Scored]:
+    """Each record's chance by a fit on the other papers, and whether it is right: by the papers read whole, and, of
+    those in the marked sentences of ``frames``, by these."""
+    whole, marked = [], []
+    for source, mine in pairs.items():
+        tables = {**weights()["reader"], **fit_pairs([p for other, ps in pairs.items() if other != source for p in ps])}
+        case = frames[source]
+        for pair in mine:
+            e = pair.example
+            if (row := read_by(pair, tables)) is None:
+                continue
+            table = tables["device of a paper" if e.device else "material of a paper"]
+            chance, start = logistic(dot(row[0], table) + table["constant"]), row[1].quantity.span.start
+            if e.judged:
+                whole.append((chance, right(row[1], e.case), e))
+            if row[1].property in case.wanted and any(a <= start < b for a, b in case.scope):
+                marked.append((chance, right(row[1], case), e))
+    return whole, marked
+
+
+def threshold_for(scored: Scored, gold: int) -> float:
+    """The highest chance, in steps of 0.01, that leaves the recall wanted of values of devices, which most are."""
+    kept = extraction_fit.KEPT[True] * gold
+    return max(t / 100 for t in range(100) if sum(good for chance, good, _ in scored if chance >= t / 100) >= kept)
 
 
 def main() -> None:
     """Judge paper by paper, and write with ``--write``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--folds", type=Path, required=True, help="folder of the networks of extraction_reader.py")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
-    cases = extraction_sets.papers_read(arguments.data / "text" / "sofc_exp_30_papers.tar.gz", "tune")
+    archive = arguments.data / "text" / "sofc_exp_30_papers.tar.gz"
+    cases = extraction_sets.papers_read(archive, "tune")
+    marked = extraction_sets.completed_by(cases, extraction_sets.fuel_cells(archive, "tune"))
     values = values_of(cases)
     print(by_itself(values))
-    read = reader.load()
     pairs = {}
     for case in cases:
+        fold = extraction_reader.fold_of("fuel cells", case.document.source)
         table = fit([one for one in values if one.source != case.document.source])
-        pairs[case.document.source] = pairs_of(case, read, table)
-    scored = []
-    for source, mine in pairs.items():
-        tables = {**weights()["reader"], **fit_pairs([p for other, ps in pairs.items() if other != source for p in ps])}
-        for pair in mine:
-            if pair.example.judged and (row := judged(pair, tables)) is not None:
-                table = tables["device of a paper" if pair.example.device else "material of a paper"]
-                scored.append((logistic(dot(row[0], table) + table["constant"]), row[1], pair.example))
+        pairs[case.document.source] = pairs_of(case, reader.load(arguments.folds / f"{fold}.safetensors"), table)
+    scored, framed = scored_apart(pairs, {case.document.source: case for case in marked})
     print("calibration", *extraction_fit.calibration(scored), sep="\n  ")
-    print("curve", *extraction_fit.curve(scored, sum(len(case.gold) for case in cases)), sep="\n  ")
+    print("read whole", *extraction_fit.curve(scored, sum(len(case.gold) for case in cases)), sep="\n  ")
+    print("marked", *extraction_fit.curve(framed, sum(len(case.gold) for case in marked)), sep="\n  ")
+    threshold = threshold_for(framed, sum(len(case.gold) for case in marked))
+    print("threshold", threshold)
     tables = fit_pairs([p for ps in pairs.values() for p in ps])
     print(json.dumps({"elsewhere": fit(values), **tables}, indent=1))
     if arguments.write:
         content = json.loads(extraction_fit.WEIGHTS.read_text(encoding="utf-8"))
         content["elsewhere"] = fit(values)
         content["reader"] |= tables
+        content["reader"]["threshold"]["paper"] = threshold
         extraction_fit.WEIGHTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 

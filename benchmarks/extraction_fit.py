@@ -354,6 +354,7 @@ def main() -> None:
             print("  ", row)
     print("calibration", *calibration(scored), sep="\n  ")
     if arguments.write and not arguments.polymers:
+        content = json.loads(WEIGHTS.read_text(encoding="utf-8"))
         content = {
             "source": "SOFC-Exp tuning papers (Friedrich et al., ACL 2020, CC BY 4.0), own sentences and passages; "
             "scale: natural passages",
@@ -363,7 +364,9 @@ def main() -> None:
             "calibration": in_words(calibration(honest)),
             "material": material_weights,
             **record_weights,
-            "reader": json.loads(WEIGHTS.read_text(encoding="utf-8"))["reader"],  # of extraction_stack.py
+            **{
+                name: content[name] for name in ("reader", "elsewhere")
+            },  # of extraction_stack.py, extraction_elsewhere.py
         }
         WEIGHTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     else:

@@ -149,8 +149,9 @@ def temperatures_read() -> dict[tuple[str, int | None, int | None], tuple[list[f
 def completed(cases: Sequence[Case]) -> list[Case]:
     """The papers of ``fuel_cells`` to judge by, with the temperatures that frames lack.
 
-    Two readers, blind to each other, to the frames and to any tool, said of each marked value what temperature the text
-    gives for it. Where a frame has none and both found the same, it is taken; where they differ, the value is open.
+    Two readers, blind to each other, to the frames and to any tool, said of each marked value what
+    temperature the text gives for it. Where a frame has none and both found the same, it is taken; where they differ,
+    the value is open.
     """
     found = temperatures_read()
     out = []
@@ -165,6 +166,20 @@ def completed(cases: Sequence[Case]) -> list[Case]:
             else:
                 left.append((one.start, one.end))
         out.append(replace(case, gold=gold, open=left))
+    return out
+
+
+def completed_by(readings: Sequence[Case], cases: Sequence[Case]) -> list[Case]:
+    """Likewise the papers for tuning, by the one reader of ``papers_read``."""
+    read = {case.document.source: case.gold for case in readings}
+    out = []
+    for case in cases:
+        gold = []
+        for one in case.gold:
+            same = [r for r in read[case.document.source] if r.start < one.end and one.start < r.end]  # type: ignore[operator]
+            heat = one.temperatures or (same[0].temperatures if same else ())
+            gold.append(replace(one, temperatures=heat))
+        out.append(replace(case, gold=gold))
     return out
 
 

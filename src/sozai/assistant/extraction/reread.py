@@ -165,7 +165,9 @@ def reread(
     if best is None:
         return record
     chance = chance_of(features, tables["record"], tables["device"] if device else None)
+    least = tables["threshold"]["device" if device else "material"]
     if carried is not None and at is not None:
+        least = tables["threshold"]["paper"]
         table = tables["device of a paper" if device else "material of a paper"]
         chance = logistic(dot(paper_features(chance, heats[at], features["heat"]), table) + table["constant"])
     doubts = list(reading.doubts)
@@ -189,9 +191,7 @@ def reread(
         conditions=conditions,
         by="network" if reading.told is not None else "rules and network",
         probability=round(chance, 3),
-        doubts=reasons(
-            chance, doubts, True, bool(record.cited), tables["threshold"]["device" if device else "material"]
-        ),
+        doubts=reasons(chance, doubts, True, bool(record.cited), least),
     )
 
 
