@@ -261,7 +261,7 @@ def test_a_gaussian_process_stays_near_what_was_measured():
 def test_taught_rows_say_what_their_teachers_expect():
     prepared = prepare(guessed(mixes()), "strength")
     generator = generator_fit(TAUGHT, prepared, None)(prepared.table, 0)
-    assert usual_ratios(50)[0] == 16 and usual_ratios(200)[0] == 4 and usual_ratios(10**5) == (2.0, 1.0)
+    assert usual_ratios(50)[0] == 48 and usual_ratios(200)[0] == 12 and usual_ratios(10**5) == (2.0, 1.0)
     made = generator.sample(41, seed=1)
     assert len(made) == 41 and made.equals(generator.sample(41, seed=1))
     both = Relabelled([table_generator(name, audit=False) for name in ("gmm", "smote")], {"gaussian-process": 1.0})
@@ -417,3 +417,13 @@ def test_a_gaussian_process_learns_its_scales_from_measured_rows():
     assert np.allclose(both.model_.kernel_.theta, alone.model_.kernel_.theta)
     flat = GaussianProcess(seed=0).fit(features, target)
     assert not np.allclose(flat.model_.kernel_.theta, alone.model_.kernel_.theta, atol=0.05)
+
+
+def test_a_gaussian_process_forgets_no_measured_row_for_made_ones(monkeypatch):
+    monkeypatch.setattr("sozai.evaluation.tables.learners.GP_MOST_ROWS", 60)
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(400, 2))
+    weights = np.where(rng.permutation(400) < 40, 1.0, 0.3)
+    found = GaussianProcess(seed=0).fit(features, features[:, 0], sample_weight=weights).model_.X_train_
+    assert len(found) == 60
+    assert {tuple(row) for row in features[weights == 1]} <= {tuple(row) for row in found}

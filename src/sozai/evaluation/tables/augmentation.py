@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 
 from sozai.errors import UserError
+from sozai.evaluation.tables.affordable import Pace, affordable
 from sozai.evaluation.tables.learners import LEARNERS, learner
-from sozai.evaluation.tables.nested import INNER, Setting, gains, judge, measure, ranked
+from sozai.evaluation.tables.nested import Setting, gains, judge, measure, ranked
 from sozai.evaluation.tables.prepare import Prepared
 from sozai.evaluation.tables.recipes import KEEPS, TAUGHT, Fit, Recipe, usual_ratios
 from sozai.evaluation.tables.splits import HOWS, Fold, folds, parted
@@ -30,8 +31,8 @@ from sozai.generators.tables.base import TableGenerator
 from sozai.knowledge.tables.ruleset import TableRules
 from sozai.materials.tables.table import Table
 
-FEATURES = ("gmm",)
-TEACHERS = {"boosting": 2.0, "forest": 1.0, "gaussian-process": 1.0, "ridge": 1.0}
+FEATURES = ("smote", "kde", "crossed")
+TEACHERS = {"boosting": 3.0, "forest": 1.5, "gaussian-process": 1.5, "ridge": 0.5}
 """Of ``TAUGHT``: where features are drawn from, and who labels them, with what each counts if all are as good."""
 GENERATORS = (TAUGHT, "smote")
 """Compared where none are named."""
@@ -247,7 +248,10 @@ def _run(
     sizes: Sequence[float],
 ) -> Study:
     rows, target = len(prepared.table), prepared.target
-    setting = _affordable(prepared, setting, clock, notes, seed)
+    # The first round of splits may take half of the time.
+    pace = clock.run("pace/0", lambda: asdict(Pace.measured(prepared, setting, seed)), must=True)
+    setting, left_out = affordable(setting, Pace(**pace), OUTER, 0.5 * clock.seconds)
+    notes += [left_out] if left_out else []
     clock.plan = json.dumps([list(setting.fits), setting.ratios, setting.keeps])
     learners = setting.learners
     judged: list[dict[str, Any]] = []
@@ -304,41 +308,6 @@ def _run(
     real_curve = {name: (sizes, without) for name, (sizes, without, _) in curves.items()}
     verdict = decide(judged, learners, best, real_curve, rows, label)
     return Study(prepared, verdict, judged, harder, curves, best, notes, failed, setting.fits, complete, stopped)
-
-
-def _affordable(prepared: Prepared, setting: Setting, clock: _Clock, notes: list[str], seed: int) -> Setting:
-    """Fewer recipes where the first round of splits would take more than half of the time."""
-    fits = prepared.table.frame[prepared.table.modelled]
-
-    def timing() -> float:
-        begun = time.monotonic()
-        for name in setting.learners:
-            learner(name, prepared.table, prepared.target, seed).fit(fits, prepared.values)
-        return time.monotonic() - begun
-
-    once = float(clock.run("timing/0", timing, must=True))
-    plans = [setting, replace(setting, keeps=("all",)), replace(setting, ratios=setting.ratios[:1], keeps=("all",))]
-    first = next(iter(setting.fits))
-    plans.append(replace(plans[-1], fits={first: setting.fits[first]}))
-    plan = next((plan for plan in plans if OUTER * once * _fits(plan) < 0.5 * clock.seconds), plans[-1])
-    if plan is not setting:
-        notes.append(f"To stay within the time, only {_tried(plan)} were tried; with more --minutes all are.")
-    return plan
-
-
-def _fits(plan: Setting) -> float:
-    """Time of one outer fold in units of fitting every learner once on all rows."""
-    most = 1 + max(plan.ratios)
-    if len(plan.fits) == len(plan.ratios) == len(plan.keeps) == 1:
-        return 2 + most
-    # A generator may have teachers: about as much again as the learners on real rows.
-    tried = 1 + len(plan.fits) * (2 + plan.ratios[0]) + (len(plan.ratios) - 1 + len(plan.keeps) - 1) * most
-    return INNER * tried * (1 - 1 / INNER) + 1 + most
-
-
-def _tried(plan: Setting) -> str:
-    ratios = " and ".join(f"{ratio:g}" for ratio in plan.ratios)
-    return f"rows of {', '.join(plan.fits)}, {ratios} for each real row and without filters,"
 
 
 def _judging(
