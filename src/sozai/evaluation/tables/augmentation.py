@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ import pandas as pd
 
 from sozai.errors import UserError
 from sozai.evaluation.tables.affordable import Pace, affordable
+from sozai.evaluation.tables.clock import Clock, Stop
 from sozai.evaluation.tables.learners import LEARNERS, learner
 from sozai.evaluation.tables.nested import Setting, gains, judge, measure, ranked
 from sozai.evaluation.tables.prepare import Prepared
@@ -101,58 +101,6 @@ class Study:
         )
 
 
-class _Stop(Exception):
-    """Time is up."""
-
-
-class _Clock:
-    """Runs pieces of work while there is time, keeps their results, and tells how far they are."""
-
-    def __init__(self, path: Path | None, key: str, seconds: float, on_progress: Progress | None):
-        self.path, self.key, self.on_progress = path, key, on_progress
-        self.began, self.seconds = time.monotonic(), seconds
-        self.plan = ""
-        """What is compared in the units that follow; results of another plan are not taken for theirs."""
-        self.longest: dict[str, float] = {}
-        self.kept: dict[str, Any] = {}
-        if path is not None and path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                try:
-                    entry = json.loads(line)
-                except ValueError:
-                    continue  # cut off by an interruption: done again
-                if entry.get("study") == key:
-                    self.kept[entry["unit"]] = entry["found"]
-
-    def tell(self, note: str) -> None:
-        """Progress is time: the budget is what bounds the work."""
-        if self.on_progress:
-            spent = min(time.monotonic() - self.began, self.seconds)
-            self.on_progress(int(spent), int(self.seconds), note)
-
-    def run(self, unit: str, work: Callable[[], Any], must: bool = False) -> Any:
-        """The unit's result, from the file if it is there.
-
-        Raises:
-            _Stop: it would probably not be done in time; never for what must be done.
-        """
-        place, kind = self.plan + unit, unit.split("/")[0]
-        if place in self.kept:
-            return self.kept[place]
-        begun = time.monotonic()
-        # Of a kind that was never run: as long as the longest of the others.
-        expected = self.longest.get(kind, max(self.longest.values(), default=0.0))
-        if not must and begun + expected > self.began + self.seconds:
-            raise _Stop
-        found = plain(work())
-        self.longest[kind] = max(self.longest.get(kind, 0.0), time.monotonic() - begun)
-        self.kept[place] = found
-        if self.path is not None:
-            with self.path.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps({"study": self.key, "unit": place, "found": found}) + "\n")
-        return found
-
-
 def augmentation_study(
     prepared: Prepared,
     *,
@@ -206,7 +154,7 @@ def augmentation_study(
     obeys = None if rules is None else lambda frame: rules.obeyed(prepared.written(frame))
     ratios = tuple(ratios or usual_ratios(len(prepared.table)))
     setting = Setting(tuple(learners), fits, obeys, ratios, tuple(keeps))
-    clock = _Clock(None if folder is None else Path(folder) / "folds.jsonl", _key(prepared, setting, rules, seed),
+    clock = Clock(None if folder is None else Path(folder) / "folds.jsonl", _key(prepared, setting, rules, seed),
                    60 * minutes, on_progress)  # fmt: skip
     notes = list(prepared.notes)
     with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
@@ -240,7 +188,7 @@ def generator_fit(name: str, prepared: Prepared, rules: TableRules | None) -> Fi
 def _run(
     prepared: Prepared,
     setting: Setting,
-    clock: _Clock,
+    clock: Clock,
     notes: list[str],
     seed: int,
     hows: Sequence[str],
@@ -287,11 +235,11 @@ def _run(
         for stage in (curve, others):
             try:
                 stage()
-            except _Stop:
+            except Stop:
                 complete = False
         for repeat in range(1, repeats):
             again(repeat)
-    except _Stop:
+    except Stop:
         complete = False
     except KeyboardInterrupt:
         if len(judged) < 2:
@@ -311,13 +259,13 @@ def _run(
 
 
 def _judging(
-    prepared: Prepared, fold: Fold, setting: Setting, seed: int, clock: _Clock, label: str
+    prepared: Prepared, fold: Fold, setting: Setting, seed: int, clock: Clock, label: str
 ) -> Callable[[], dict[str, Any]]:
     return lambda: judge(prepared, fold, setting, seed, lambda note: clock.tell(f"{label}, {note}"))
 
 
 def _measuring(
-    prepared: Prepared, fold: Fold, setting: Setting, recipe: Recipe | None, seed: int, clock: _Clock
+    prepared: Prepared, fold: Fold, setting: Setting, recipe: Recipe | None, seed: int, clock: Clock
 ) -> Callable[[], dict[str, Any]]:
     def work() -> dict[str, Any]:
         clock.tell(f"learning curve, {len(fold.train)} rows")
