@@ -118,16 +118,6 @@ def test_each_method_draws_such_rows_again_and_from_its_folder(name, mixes, tmp_
     pd.testing.assert_frame_equal(rows, load_table_generator(tmp_path).sample(80, seed=1))
 
 
-def test_crossed_rows_combine_measured_values_anew(mixes):
-    rows = table_generator("crossed", audit=False).fit(mixes, target="strength", seed=0).sample(300, seed=0)
-    for name in ("age", "ash", "strength"):
-        measured = mixes.frame[name].dropna().to_numpy(float)
-        assert np.abs(rows[name].dropna().to_numpy(float)[:, None] - measured).min(axis=1).max() < 1e-6
-    names = ["age", "ash", "strength"]
-    known = set(map(tuple, mixes.frame[names].round(6).to_numpy()))
-    assert np.mean([tuple(row) not in known for row in rows[names].round(6).to_numpy()]) > 0.5
-
-
 def test_the_same_seed_learns_the_same(mixes):
     one, two = (
         table_generator("trees", audit=False, label="process").fit(mixes, target="strength", seed=5) for _ in range(2)

@@ -31,8 +31,8 @@ from sozai.generators.tables.base import TableGenerator
 from sozai.knowledge.tables.ruleset import TableRules
 from sozai.materials.tables.table import Table
 
-FEATURES = ("smote", "kde", "crossed")
-TEACHERS = {"boosting": 3.0, "forest": 1.5, "gaussian-process": 1.5, "ridge": 0.5}
+FEATURES = ("gmm",)
+TEACHERS = {"boosting": 2.0, "forest": 1.0, "gaussian-process": 1.0, "ridge": 1.0}
 """Of ``TAUGHT``: where features are drawn from, and who labels them, with what each counts if all are as good."""
 GENERATORS = (TAUGHT, "smote")
 """Compared where none are named."""

@@ -21,11 +21,11 @@ from sozai.generators.tables.base import TableGenerator
 from sozai.knowledge.tables.ruleset import TableRules
 from sozai.materials.tables.table import Table
 
-TIMES = {"boosting": 8}
+TIMES = {"boosting": 4}
 """A teacher whose predictions differ from seed to seed is the mean of several."""
 SPLITS = 5
 """Cross-validation that tells how good the teachers are."""
-SHARP = 3
+SHARP = 2
 """Power of its mean squared error by which a teacher counts less: on few rows errors are known too badly for more."""
 
 

@@ -1,4 +1,4 @@
-"""Densities over normal scores: Gaussian copula, kernels, mixtures; interpolation between neighbours, crossing."""
+"""Densities over normal scores: Gaussian copula, kernels, mixtures; and interpolation between neighbours."""
 
 from __future__ import annotations
 
@@ -244,25 +244,3 @@ class Smote(ScoreGenerator):
 
     def _density(self) -> Arrays:
         return {"rows": self._rows, "near": self._near}
-
-
-class Crossed(ScoreGenerator):
-    """Each column from one of two rows (uniform crossover; G. Syswerda, ICGA 1989): values that were measured, in
-    combinations that mostly were not. What one column tells of another gets half lost: features to be labelled by a
-    model, not a likeness of the table.
-    """
-
-    name: ClassVar[str] = "crossed"
-
-    def _encoded(self, table: Table, seed: int) -> np.ndarray:
-        return self.code.encode(table.frame)  # spikes in the middle of their stretch, so that equal values stay
-
-    def _learn_scores(self, scores: np.ndarray, seed: int) -> None:
-        self._rows = scores[np.random.default_rng(seed).permutation(len(scores))[:MOST_ROWS]]
-
-    def _draw_scores(self, count: int, generator: np.random.Generator) -> np.ndarray:
-        first, second = self._rows[generator.integers(0, len(self._rows), (2, count))]
-        return np.where(generator.random(first.shape) < 0.5, first, second)
-
-    def _density(self) -> Arrays:
-        return {"rows": self._rows}

@@ -17,7 +17,6 @@ CLASSICAL = {
     "gaussian-copula": ("classical", "GaussianCopula"),
     "kde": ("classical", "Kernels"),
     "smote": ("classical", "Smote"),
-    "crossed": ("classical", "Crossed"),
 }
 """Module and class by name."""
 NEURAL = ("ctgan", "tgan", "tablegan", "wgan-gp", "tvae", "realnvp", "spline-flow", "tabddpm", "flow-matching")
