@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from sozai.errors import UserError
+from sozai.evaluation.tables.affordable import Pace, affordable
 from sozai.evaluation.tables.augmentation import augmentation_study, generator_fit
 from sozai.evaluation.tables.learners import LEARNERS, GaussianProcess, learner
 from sozai.evaluation.tables.nested import Setting, judge, measure, ranked
@@ -427,3 +428,18 @@ def test_a_gaussian_process_forgets_no_measured_row_for_made_ones(monkeypatch):
     found = GaussianProcess(seed=0).fit(features, features[:, 0], sample_weight=weights).model_.X_train_
     assert len(found) == 60
     assert {tuple(row) for row in features[weights == 1]} <= {tuple(row) for row in found}
+
+
+def test_less_time_compares_less_and_long_fits_are_not_measured_twice(monkeypatch):
+    setting = Setting(("ridge",), {"taught": None, "smote": None}, ratios=(8.0, 4.0), keeps=("all", "near"))
+    pace = Pace(real=1.0, most=5.0, ratio=8.0)
+    assert pace.fits(4.0) == 3.0
+    plans = [affordable(setting, pace, 5, seconds)[0] for seconds in (1e6, 350.0, 1.0)]
+    assert plans[0] is setting
+    times = [pace.fold(plan) for plan in plans]
+    assert times[0] > times[1] > times[2] and 5 * times[1] < 350
+    assert list(plans[2].fits) == ["taught"] and "more --minutes" in affordable(setting, pace, 5, 1.0)[1]
+    prepared = prepare(guessed(mixes()), "strength")
+    monkeypatch.setattr("sozai.evaluation.tables.affordable.LONG", 0.0)
+    found = Pace.measured(prepared, setting, seed=0)
+    assert found.most == pytest.approx(9 * found.real)

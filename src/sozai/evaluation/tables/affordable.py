@@ -14,6 +14,8 @@ from sozai.evaluation.tables.prepare import Prepared
 TEACHING = 6.0
 """Time of a generator's teachers and their cross-validation, where it has some, in fits of all learners on real rows:
 boosting of several seeds, and four learners in five splits."""
+LONG = 5.0
+"""Seconds for the real rows from which time is taken as proportional to rows: to measure it would cost too much."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class Pace:
             return time.monotonic() - begun
 
         rows = len(prepared.table)
-        return cls(once(rows), once(round(rows * (1 + ratio))), ratio)
+        real = once(rows)
+        return cls(real, real * (1 + ratio) if real > LONG else once(round(rows * (1 + ratio))), ratio)
 
     def fits(self, ratio: float) -> float:
         """With so many synthetic rows for each real one."""
