@@ -27,6 +27,7 @@ import extraction_score
 import extraction_sets
 from extraction_fit import Example
 from extraction_sets import Case
+from extraction_stack import hit_by
 
 from sozai.assistant.extraction import reader
 from sozai.assistant.extraction.carried import Elsewhere, Said, dot, log_shares
@@ -145,7 +146,7 @@ def fit_pairs(pairs: Sequence[Pair]) -> dict[str, dict[str, float]]:
     out = {"heat of a paper": tables["heat of a paper"]}
     for kind in ("device", "material"):
         mine = [p for p in pairs if p.example.device == (kind == "device") and p.example.judged]
-        rows = [(row[0], right(row[1], p.example.case)) for p in mine if (row := read_by(p, tables)) is not None]
+        rows = [(row[0], bool(hit_by(row[1], p.example.case))) for p in mine if (row := read_by(p, tables)) is not None]
         out[f"{kind} of a paper"] = {"constant": 0.0, **extraction_fit.fit_record(rows, RIDGE)}
     return out
 
@@ -161,11 +162,6 @@ def read_by(pair: Pair, tables: Mapping[str, Mapping[str, float]]) -> tuple[Feat
     record = dataclasses.replace(e.reading.record, material=pair.question.materials[best].name, conditions=conditions)  # type: ignore[arg-type]
     chance = chance_of(features, tables["record"], tables["device"] if e.device else None)
     return paper_features(chance, pair.heats[at], features["heat"]), record
-
-
-def right(record: Record, case: Case) -> bool:
-    """Whether a record is one of the gold ones."""
-    return any(extraction_score.agrees(record, g, case, BOTH) for g in case.gold)
 
 
 Scored = list[tuple[float, bool, Example]]
@@ -185,9 +181,9 @@ def scored_apart(pairs: Mapping[str, Sequence[Pair]], frames: Mapping[str, Case]
             table = tables["device of a paper" if e.device else "material of a paper"]
             chance, start = logistic(dot(row[0], table) + table["constant"]), row[1].quantity.span.start
             if e.judged:
-                whole.append((chance, right(row[1], e.case), e))
+                whole.append((chance, bool(hit_by(row[1], e.case)), e))
             if row[1].property in case.wanted and any(a <= start < b for a, b in case.scope):
-                marked.append((chance, right(row[1], case), e))
+                marked.append((chance, bool(hit_by(row[1], case)), e))
     return whole, marked
 
 

@@ -364,9 +364,8 @@ def main() -> None:
             "calibration": in_words(calibration(honest)),
             "material": material_weights,
             **record_weights,
-            **{
-                name: content[name] for name in ("reader", "elsewhere")
-            },  # of extraction_stack.py, extraction_elsewhere.py
+            # Of extraction_stack.py and of extraction_elsewhere.py.
+            **{name: content[name] for name in ("reader", "elsewhere")},
         }
         WEIGHTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     else:
