@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -16,11 +17,12 @@ from typer.testing import CliRunner
 from sozai.errors import UserError
 from sozai.evaluation.tables.affordable import Pace, affordable
 from sozai.evaluation.tables.augmentation import augmentation_study, generator_fit
-from sozai.evaluation.tables.learners import LEARNERS, GaussianProcess, learner
+from sozai.evaluation.tables.feature_machine import FeatureMachine
+from sozai.evaluation.tables.learners import ALSO, LEARNERS, GaussianProcess, learner
 from sozai.evaluation.tables.nested import Setting, judge, measure, ranked
 from sozai.evaluation.tables.prepare import prepare
 from sozai.evaluation.tables.recipes import TAUGHT, Augmenter, Recipe, learned, usual_ratios
-from sozai.evaluation.tables.relabelled import Relabelled
+from sozai.evaluation.tables.relabelled import Relabelled, shares_of
 from sozai.evaluation.tables.splits import HOWS, conditions, folds, groups, parted, same_formula
 from sozai.evaluation.tables.usual import Prior
 from sozai.evaluation.tables.verdict import Losses, decide, ten_more
@@ -262,7 +264,7 @@ def test_a_gaussian_process_stays_near_what_was_measured():
 def test_taught_rows_say_what_their_teachers_expect():
     prepared = prepare(guessed(mixes()), "strength")
     generator = generator_fit(TAUGHT, prepared, None)(prepared.table, 0)
-    assert usual_ratios(50)[0] == 16 and usual_ratios(200)[0] == 4 and usual_ratios(10**5) == (2.0, 1.0)
+    assert usual_ratios(50)[0] == 32 and usual_ratios(200)[0] == 8 and usual_ratios(10**5) == (2.0, 1.0)
     made = generator.sample(41, seed=1)
     assert len(made) == 41 and made.equals(generator.sample(41, seed=1))
     both = Relabelled([table_generator(name, audit=False) for name in ("gmm", "smote")], {"gaussian-process": 1.0})
@@ -270,13 +272,15 @@ def test_taught_rows_say_what_their_teachers_expect():
     for place, each in enumerate(both.features):
         alone = each.sample(21, seed=1)["cement"]
         assert np.allclose(mixed["cement"].iloc[place::2], alone.iloc[: len(mixed.iloc[place::2])])
-    expected = learner("gaussian-process", prepared.table, "strength").fit(prepared.table.frame, prepared.values)
-    assert np.corrcoef(made["strength"], expected.predict(made))[0, 1] > 0.95
+    for name in ("boosting", "feature-machine"):
+        expected = learner(name, prepared.table, "strength").fit(prepared.table.frame, prepared.values)
+        assert np.corrcoef(made["strength"], expected.predict(made))[0, 1] > 0.9
     assert prepared.values.min() <= made["strength"].min() and made["strength"].max() <= prepared.values.max()
 
 
 def test_teachers_count_by_what_they_predict_of_rows_they_have_not_seen():
-    """On a plane the line knows best; a step it does not know; of copies in other folds nobody profits."""
+    """On a plane the line knows best; a step it does not know, and has not earned a share by; of copies in other folds
+    nobody profits."""
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.normal(size=(60, 4)), columns=list("abcd"))
     weights = {}
@@ -285,17 +289,62 @@ def test_teachers_count_by_what_they_predict_of_rows_they_have_not_seen():
         ("step", 5.0 * ((frame["a"] > 0) ^ (frame["b"] > 0))),
     ):
         table = guessed(frame.assign(y=values + 0.1 * rng.normal(size=60)))
-        taught = Relabelled([table_generator("gmm", audit=False)], {"boosting": 2.0, "forest": 1.0, "ridge": 1.0})
+        taught = Relabelled([table_generator("gmm", audit=False)], {"boosting": 3.0, "forest": 1.0, "ridge": 0.0})
         weights[name] = taught.fit(table, target="y").weights
         assert sum(weights[name].values()) == pytest.approx(1)
-    assert weights["plane"]["ridge"] > 0.9 and weights["step"]["ridge"] < 0.1
+    assert weights["plane"]["ridge"] > 0.1 and weights["step"]["ridge"] == 0
     noise = frame.assign(y=rng.normal(size=60))
     copied = guessed(pd.concat([noise] * 3, ignore_index=True))
     taught = Relabelled([table_generator("gmm", audit=False)], {"forest": 1.0, "ridge": 1.0})
     assert taught.fit(copied, target="y").weights["ridge"] > 0.4  # a forest would know the copies by heart
 
 
-@pytest.mark.parametrize("name", [name for name in LEARNERS if name != "ensemble"])
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 5), st.integers(5, 60), st.integers(0, 10**6))
+def test_shares_of_teachers_lie_between_the_usual_and_the_best_ones(models, rows, seed):
+    rng = np.random.default_rng(seed)
+    errors = rng.normal(size=(models, rows)) * rng.uniform(0.2, 2, size=(models, 1))
+    usual = rng.dirichlet(np.ones(models))
+
+    def lost(shares):
+        return float(((shares @ errors) ** 2).mean())
+
+    found = [shares_of(errors, usual, firm) for firm in (1e-6, 1.0, 100.0, 1e4)]
+    for shares in found:
+        assert shares.min() >= 0 and shares.sum() == pytest.approx(1)
+    # The firmer, the nearer to the usual ones and the further from the least error; never worse than the usual ones.
+    far = [float(((shares - usual) ** 2).sum()) for shares in found]
+    assert all(near <= wide + 1e-6 for wide, near in pairwise(far))
+    assert all(first <= then + 1e-6 for first, then in pairwise([lost(shares) for shares in found]))
+    assert lost(found[-1]) <= lost(usual) + 1e-6 and far[-1] < 1e-2
+    assert lost(found[0]) <= min((errors**2).mean(1)) + 1e-5
+
+
+def test_a_feature_machine_finds_the_columns_that_matter_and_takes_weights():
+    """One column of eight matters; rows that weigh little bend the function little."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(160, 8))
+    target = np.sin(2 * features[:, 2])
+    machine = FeatureMachine().fit(features[:60], target[:60])
+    assert machine.metric_.argmax() == 2 and machine.metric_[2] > 3
+    left = ((machine.predict(features[60:]) - target[60:]) ** 2).mean() / target[60:].var()
+    plain = GaussianProcess().fit(features[:60], target[:60]).predict(features[60:])
+    assert left < 0.6 * ((plain - target[60:]) ** 2).mean() / target[60:].var()
+    many = FeatureMachine().fit(np.tile(features[:, :3], (4, 1)), np.tile(target, 4))  # more than are searched on
+    assert np.abs(many.predict(features[:, :3]) - target).max() < 0.2
+    for constant in (np.zeros((6, 2)), rng.normal(size=(6, 2))):
+        assert np.allclose(FeatureMachine().fit(constant, np.full(6, 3.0)).predict(constant), 3.0)
+    wrong = target[:60] + 3 * (np.arange(60) >= 30)
+
+    def bent(weight):
+        weights = np.where(np.arange(60) < 30, 1.0, weight)
+        guess = FeatureMachine().fit(features[:60], wrong, sample_weight=weights).predict(features[:30])
+        return float(((guess - target[:30]) ** 2).mean())
+
+    assert bent(0.01) < 0.5 * bent(1.0)
+
+
+@pytest.mark.parametrize("name", [*(name for name in LEARNERS if name != "ensemble"), *ALSO])
 def test_synthetic_rows_count_less_the_less_they_weigh(name):
     """The same features with other labels: a learner predicts the weighted mean of both."""
     table = guessed(mixes())

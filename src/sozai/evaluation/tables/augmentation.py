@@ -31,9 +31,9 @@ from sozai.generators.tables.base import TableGenerator
 from sozai.knowledge.tables.ruleset import TableRules
 from sozai.materials.tables.table import Table
 
-FEATURES = ("gmm",)
-TEACHERS = {"boosting": 2.0, "forest": 1.0, "gaussian-process": 1.0, "ridge": 1.0}
-"""Of ``TAUGHT``: where features are drawn from, and who labels them, with what each counts if all are as good."""
+FEATURES = ("smote", "kde")
+TEACHERS = {"boosting": 3.0, "feature-machine": 1.0, "gaussian-process": 0.0}
+"""Of ``TAUGHT``: where features are drawn from, and who labels them, with what each counts before errors are known."""
 GENERATORS = (TAUGHT, "smote")
 """Compared where none are named."""
 OUTER, REPEATS, CURVE = 5, 6, (1 / 3, 2 / 3)

@@ -27,9 +27,12 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from sozai.errors import UserError
+from sozai.evaluation.tables.feature_machine import FeatureMachine
 from sozai.materials.tables.table import Table
 
 LEARNERS = ("boosting", "forest", "gaussian-process", "ridge", "ensemble")
+ALSO = ("feature-machine",)
+"""Learners that are not compared unless named."""
 MEMBERS = ("boosting", "forest", "gaussian-process")
 """Whose mean the ensemble is."""
 MANY_ROWS = 3000
@@ -139,7 +142,7 @@ def learner(name: str, table: Table, target: str, seed: int = 0, rows: int | Non
     """An untrained learner of a numeric target from the modelled columns of a table.
 
     Args:
-        name: one of ``LEARNERS``.
+        name: one of ``LEARNERS`` or ``ALSO``.
         table: tells the kinds of the columns and about how many rows there will be; its values are not looked at.
         target: the column to predict.
         seed: same seed, same learner.
@@ -169,13 +172,15 @@ def learner(name: str, table: Table, target: str, seed: int = 0, rows: int | Non
         return make_pipeline(_prepared(numbers, words, scaled=False), model)
     if name == "gaussian-process":
         return make_pipeline(_prepared(numbers, words, scaled=True), GaussianProcess(seed))
+    if name == "feature-machine":
+        return make_pipeline(_prepared(numbers, words, scaled=True), FeatureMachine(seed))
     if name == "ensemble":
         members = [(each, learner(each, table, target, seed, rows)) for each in MEMBERS]
         return make_pipeline(VotingRegressor(members))
     if name == "ridge":
         model = Ridge(np.logspace(-3, 4, 22))
         return make_pipeline(_prepared(numbers, words, scaled=True), model)
-    raise UserError(f"there is no learner '{name}'", "learners", f"use some of {', '.join(LEARNERS)}")
+    raise UserError(f"there is no learner '{name}'", "learners", f"use some of {', '.join((*LEARNERS, *ALSO))}")
 
 
 def weighted(model: Pipeline, frame: pd.DataFrame, values: np.ndarray, weights: np.ndarray) -> Pipeline:

@@ -24,8 +24,8 @@ Fit = Callable[[Table, int], TableGenerator]
 Keep = Literal["all", "confident", "near"]
 KEEPS: tuple[Keep, ...] = ("all", "confident", "near")
 TAUGHT = "taught"
-"""Features of a mixture of normals, labelled by the weighted mean of four learners (see ``relabelled``)."""
-RATIOS, ROWS = (2.0, 16.0), 800
+"""Interpolated and smoothed features, labelled by the weighted mean of three learners (see ``relabelled``)."""
+RATIOS, ROWS = (2.0, 32.0), 1600
 """Synthetic rows for each real one: at least and at most, and how many rows to come to in between."""
 WEIGHTS = {TAUGHT: 0.3}
 """What a synthetic row counts in the fit of a learner, where a real one counts 1; of other generators it is 1 too."""

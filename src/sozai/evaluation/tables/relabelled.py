@@ -2,7 +2,8 @@
 
 A learner that is trained on them comes to predict much as the mean of its teachers does (C. Bucila et al., Model
 compression, KDD 2006; L. Breiman, N. Shang, Born again trees, 1996): it gains where they are better than it is alone.
-That mean is weighted by how well each teacher predicts rows that it has not seen.
+In that mean the learner itself has a large share, as the mean of several seeds, and what the others get beyond theirs
+they have to earn on rows that they have not seen: so it is hardly ever worse than the learner alone.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from sozai.generators.tables.base import TableGenerator
 from sozai.knowledge.tables.ruleset import TableRules
 from sozai.materials.tables.table import Table
 
-TIMES = {"boosting": 4}
-"""A teacher whose predictions differ from seed to seed is the mean of several."""
-SPLITS = 5
-"""Cross-validation that tells how good the teachers are."""
-SHARP = 2
-"""Power of its mean squared error by which a teacher counts less: on few rows errors are known too badly for more."""
+TIMES = {"boosting": 8}
+"""A teacher whose predictions differ from seed to seed is the mean of several, and as such never worse than one of them
+(the squared error is convex): the safe part of the mean."""
+SPLITS, TRIED = 5, 2
+"""Cross-validation that tells how good the teachers are, and of how many seeds the mean is there at most."""
+FIRM = 3.0
+"""How firmly a teacher keeps its share against what the cross-validation says: on few rows errors are known badly."""
 
 
 class Relabelled(TableGenerator):
@@ -34,7 +36,8 @@ class Relabelled(TableGenerator):
 
     Args:
         features: any generators of table rows; their own labels are thrown away.
-        teachers: learners (see ``learners``), and what each would count if all were as good.
+        teachers: learners (see ``learners``), and what each counts, in sum above 0, before their errors are known; one
+            of 0 has to earn all it gets.
     """
 
     name: ClassVar[str] = "relabelled"
@@ -72,21 +75,19 @@ class Relabelled(TableGenerator):
         return self
 
     def _trust(self, known: Table, values: np.ndarray, seed: int) -> dict[str, float]:
-        """What each teacher counts, in sum 1, by its cross-validated error; families of rows are not parted."""
-        family = groups(known, self.target)
-        error = dict.fromkeys(self.teachers, 1.0)
-        if len(self.teachers) > 1 and len(np.unique(family)) >= SPLITS:
+        """What each teacher counts, in sum 1, by cross-validated errors; families of rows are not parted."""
+        shares = np.array(list(self.teachers.values()), float) / sum(self.teachers.values())
+        family, spread = groups(known, self.target), float(values.std())
+        if len(self.teachers) > 1 and spread > 0 and len(np.unique(family)) >= SPLITS:
             guess = {name: np.zeros(len(values)) for name in self.teachers}
             for fold in parted(family, SPLITS, seed):
                 train, test = known.frame.iloc[fold.train], known.frame.iloc[fold.test]
                 for name in self.teachers:
-                    model = learner(name, known, self.target, seed, len(fold.train)).fit(train, values[fold.train])
-                    guess[name][fold.test] = model.predict(test)
-            error = {name: float(((found - values) ** 2).mean()) for name, found in guess.items()}
-        # A teacher without any error takes all; several of them share it.
-        least = max(min(error.values()), 1e-12 * float(values.var()), 1e-300)
-        counts = {name: share * (least / max(error[name], least)) ** SHARP for name, share in self.teachers.items()}
-        return {name: count / sum(counts.values()) for name, count in counts.items()}
+                    for again in range(times := min(TIMES.get(name, 1), TRIED)):
+                        model = learner(name, known, self.target, seed + again, len(fold.train))
+                        guess[name][fold.test] += model.fit(train, values[fold.train]).predict(test) / times
+            shares = shares_of(np.array([(guess[name] - values) / spread for name in self.teachers]), shares)
+        return dict(zip(self.teachers, shares.tolist(), strict=True))
 
     def sample(  # type: ignore[override]
         self,
@@ -108,3 +109,26 @@ class Relabelled(TableGenerator):
             for name, same in self.models.items()
         )
         return made.assign(**{self.target: np.clip(np.asarray(guess, float), *self.range)})
+
+
+def shares_of(errors: np.ndarray, usual: np.ndarray, firm: float = FIRM) -> np.ndarray:
+    """Shares of models in a mean: of least squared error, but near to the usual ones (stacking with non-negative
+    weights, L. Breiman, Machine Learning 24, 49, 1996, as ridge regression about those).
+
+    Args:
+        errors: of each model on the same rows that it has not seen, in spreads of the target, (models, rows).
+        usual: shares before the errors are known, in sum 1, (models,).
+        firm: how firmly they are kept; the more rows, the less.
+
+    Returns:
+        None below 0, in sum 1, (models,).
+    """
+    from scipy.optimize import nnls
+
+    models, rows = errors.shape
+    hold = np.sqrt(firm / np.sqrt(rows))
+    # Of weight enough that the sum is 1 before anything else.
+    one = 1e3 * np.ones((1, models))
+    left = np.vstack([errors.T / np.sqrt(rows), hold * np.eye(models), one])
+    found = nnls(left, np.concatenate([np.zeros(rows), hold * usual, one[:, 0]]))[0]
+    return found / found.sum()
